@@ -1,0 +1,270 @@
+/* Descriptors and messages. The only file that retries EINTR. */
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "mproc_base.h"
+
+int mproc_socket_pair(int ends[2]) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    return -errno;
+  ends[0] = pair[0];
+  ends[1] = pair[1];
+  return 0;
+}
+
+int mproc_pipe(int ends[2]) {
+  int pair[2];
+  if (pipe2(pair, O_CLOEXEC) < 0)
+    return -errno;
+  ends[0] = pair[0];
+  ends[1] = pair[1];
+  return 0;
+}
+
+int mproc_eventfd(void) {
+  int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+int mproc_eventfd_ring(int descriptor) {
+  const uint64_t one = 1;
+  ssize_t written;
+  do
+    written = write(descriptor, &one, sizeof one);
+  while (written < 0 && errno == EINTR);
+  /* EAGAIN: the counter is full, so the reader has been rung anyway. */
+  return written < 0 && errno != EAGAIN ? -errno : 0;
+}
+
+int64_t mproc_eventfd_take(int descriptor) {
+  uint64_t count = 0;
+  ssize_t taken;
+  do
+    taken = read(descriptor, &count, sizeof count);
+  while (taken < 0 && errno == EINTR);
+  if (taken < 0)
+    return errno == EAGAIN ? 0 : -errno;
+  return (int64_t)count;
+}
+
+int mproc_memfd(const char *name, size_t size_bytes) {
+  int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0)
+    return -errno;
+  if (ftruncate(descriptor, (off_t)size_bytes) < 0 ||
+      fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+    int error = errno;
+    close(descriptor);
+    return -error;
+  }
+  return descriptor;
+}
+
+int mproc_memfd_of(const char *name, const void *bytes, size_t size) {
+  int descriptor = mproc_memfd(name, size);
+  size_t done = 0;
+  while (descriptor >= 0 && done < size) {
+    ssize_t written = pwrite(descriptor, (const char *)bytes + done,
+                             size - done, (off_t)done);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0) {
+      int error = errno;
+      close(descriptor);
+      return -error;
+    }
+    done += (size_t)written;
+  }
+  return descriptor;
+}
+
+int mproc_read_all(int descriptor, void *bytes, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t taken =
+        pread(descriptor, (char *)bytes + done, size - done, (off_t)done);
+    if (taken < 0 && errno == EINTR)
+      continue;
+    if (taken <= 0)
+      return taken < 0 ? -errno : -EPROTO;
+    done += (size_t)taken;
+  }
+  return 0;
+}
+
+ssize_t mproc_read_some(int descriptor, void *bytes, size_t size) {
+  ssize_t taken;
+  do
+    taken = read(descriptor, bytes, size);
+  while (taken < 0 && errno == EINTR);
+  return taken < 0 ? -errno : taken;
+}
+
+int mproc_set_nonblocking(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  return flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0
+             ? -errno
+             : 0;
+}
+
+int mproc_close(int descriptor) {
+  /* After EINTR Linux has closed the descriptor: never retried. */
+  return close(descriptor) < 0 && errno != EINTR ? -errno : 0;
+}
+
+union control_space {
+  char bytes[CMSG_SPACE(sizeof(int) * MPROC_MESSAGE_DESCRIPTORS)];
+  struct cmsghdr alignment;
+};
+
+int mproc_send_message(int socket, const struct mproc_piece *pieces,
+                       int piece_count, const int *descriptors,
+                       int descriptor_count) {
+  struct iovec vector[8];
+  union control_space control;
+  if (piece_count > 8 || descriptor_count > MPROC_MESSAGE_DESCRIPTORS)
+    return -EINVAL;
+  for (int i = 0; i < piece_count; i++)
+    vector[i] = (struct iovec){(void *)pieces[i].bytes, pieces[i].size};
+  struct msghdr message = {.msg_iov = vector, .msg_iovlen = piece_count};
+  if (descriptor_count > 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * descriptor_count);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * descriptor_count);
+    memcpy(CMSG_DATA(header), descriptors, sizeof(int) * descriptor_count);
+  }
+  ssize_t sent;
+  do
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : 0;
+}
+
+ssize_t mproc_receive_message(int socket, void *bytes, size_t size,
+                              int *descriptors, int *descriptor_count,
+                              int flags) {
+  union control_space control;
+  struct iovec vector = {bytes, size};
+  struct msghdr message = {.msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  int capacity = descriptor_count ? *descriptor_count : 0, found = 0;
+  bool fits = true;
+  ssize_t received;
+  do
+    received = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+  while (received < 0 && errno == EINTR);
+  if (received < 0)
+    return errno == ECONNRESET ? 0 : -errno;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+      continue;
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int descriptor;
+      memcpy(&descriptor, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      if (found < capacity) {
+        descriptors[found++] = descriptor;
+      } else {
+        close(descriptor);
+        fits = false;
+      }
+    }
+  }
+  if (!fits || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+    for (int i = 0; i < found; i++)
+      close(descriptors[i]);
+    return -EPROTO;
+  }
+  if (descriptor_count)
+    *descriptor_count = found;
+  return received;
+}
+
+int mproc_wait_readable(int descriptor, int timeout_ms) {
+  struct pollfd one = {.fd = descriptor, .events = POLLIN};
+  uint64_t end = mproc_now_ns() + (uint64_t)timeout_ms * 1000000;
+  for (;;) {
+    int ready = poll(&one, 1, timeout_ms);
+    if (ready >= 0)
+      return ready;
+    if (errno != EINTR)
+      return -errno;
+    if (timeout_ms >= 0) {
+      uint64_t now = mproc_now_ns();
+      timeout_ms = now >= end ? 0 : (int)((end - now + 999999) / 1000000);
+    }
+  }
+}
+
+void *mproc_semaphore_create(void) {
+  sem_t *semaphore = malloc(sizeof *semaphore);
+  if (semaphore)
+    sem_init(semaphore, 0, 0);
+  return semaphore;
+}
+
+void mproc_semaphore_destroy(void *semaphore) {
+  sem_destroy(semaphore);
+  free(semaphore);
+}
+
+void mproc_semaphore_signal(void *semaphore) {
+  sem_post(semaphore);
+}
+
+void mproc_semaphore_wait(void *semaphore) {
+  while (sem_wait(semaphore) < 0 && errno == EINTR)
+    ;
+}
+
+uint64_t mproc_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int mproc_map_shared(int descriptor, size_t size, void **base) {
+  struct stat status;
+  if (fstat(descriptor, &status) < 0)
+    return -errno;
+  if (status.st_size < 0 || (uint64_t)status.st_size < size)
+    return -EPROTO;
+  void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      descriptor, 0);
+  if (mapped == MAP_FAILED)
+    return -errno;
+  *base = mapped;
+  return 0;
+}
+
+int mproc_unmap(void *base, size_t size) {
+  return munmap(base, size) < 0 ? -errno : 0;
+}
+
+int64_t mproc_file_size(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) < 0 ? -errno : (int64_t)status.st_size;
+}
+
+int mproc_open_null(void) {
+  int descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  return descriptor < 0 ? -errno : descriptor;
+}

@@ -1,0 +1,91 @@
+/* What every part of the core shares: descriptors, messages with descriptors,
+ * time, threads, and the two words of a Swift closure.
+ *
+ * Functions return >= 0, or -errno. They print nothing and never exit. Every
+ * descriptor they make is close-on-exec from birth. EINTR is retried here and
+ * nowhere else. */
+#ifndef MPROC_BASE_H
+#define MPROC_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Most descriptors that one message carries. */
+#define MPROC_MESSAGE_DESCRIPTORS 8
+/* Largest message that the sockets here carry in one piece, in bytes. */
+#define MPROC_MESSAGE_BYTES (96 * 1024)
+
+/* A pair of connected SOCK_SEQPACKET sockets. */
+int mproc_socket_pair(int ends[2]);
+/* A pipe: ends[0] reads, ends[1] writes. */
+int mproc_pipe(int ends[2]);
+/* An eventfd, non-blocking, that counts from zero. */
+int mproc_eventfd(void);
+/* Adds one to an eventfd. Async-signal-safe. */
+int mproc_eventfd_ring(int descriptor);
+/* Takes what an eventfd holds; 0 when it holds nothing. */
+int64_t mproc_eventfd_take(int descriptor);
+/* A sealed-size memfd of `size_bytes`. */
+int mproc_memfd(const char *name, size_t size_bytes);
+/* A memfd of that size that holds `bytes`. */
+int mproc_memfd_of(const char *name, const void *bytes, size_t size);
+/* Maps all of a descriptor's first `size` bytes, shared and writable; -EPROTO
+ * when it has fewer. */
+int mproc_map_shared(int descriptor, size_t size, void **base);
+int mproc_unmap(void *base, size_t size);
+/* Reads exactly `size` bytes from the start of `descriptor`; -EPROTO when it
+ * has fewer. */
+int mproc_read_all(int descriptor, void *bytes, size_t size);
+/* What a pipe holds now, up to `size`: 0 at its end, -EAGAIN when empty. */
+ssize_t mproc_read_some(int descriptor, void *bytes, size_t size);
+int64_t mproc_file_size(int descriptor);
+/* /dev/null, for writing. */
+int mproc_open_null(void);
+int mproc_set_nonblocking(int descriptor);
+int mproc_close(int descriptor);
+/* Closes one of the descriptors that only the application may hold. */
+void mproc_private_close(int descriptor);
+
+/* Sends one message of several pieces with descriptors, which stay the
+ * caller's. MSG_NOSIGNAL: a peer that is gone is -EPIPE. */
+struct mproc_piece {
+  const void *bytes;
+  size_t size;
+};
+int mproc_send_message(int socket, const struct mproc_piece *pieces,
+                       int piece_count, const int *descriptors,
+                       int descriptor_count);
+
+/* Receives one message: its size, 0 at the end of the stream. A message that
+ * does not fit, or carries more descriptors than fit, is -EPROTO and its
+ * descriptors are closed. `flags`: MSG_DONTWAIT or 0. */
+ssize_t mproc_receive_message(int socket, void *bytes, size_t size,
+                              int *descriptors, int *descriptor_count,
+                              int flags);
+
+/* Waits until `descriptor` is readable: 1, 0 when `timeout_ms` passed (-1: no
+ * limit), or -errno. A peer that hung up counts as readable. */
+int mproc_wait_readable(int descriptor, int timeout_ms);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t mproc_now_ns(void);
+
+/* Starts a detached thread with every signal blocked. */
+int mproc_thread_start(const char *name, void *(*body)(void *), void *context);
+
+/* A counting semaphore of this process, from zero; NULL without memory. */
+void *mproc_semaphore_create(void);
+void mproc_semaphore_destroy(void *semaphore);
+void mproc_semaphore_signal(void *semaphore);
+void mproc_semaphore_wait(void *semaphore);
+
+/* epoll, level-triggered, each descriptor with a 64-bit token. */
+int mproc_epoll_create(void);
+int mproc_epoll_add(int epoll, int descriptor, uint64_t token);
+int mproc_epoll_remove(int epoll, int descriptor);
+/* Fills `tokens` with those that are readable or hung up. */
+int mproc_epoll_wait(int epoll, uint64_t *tokens, int capacity, int timeout_ms);
+
+#endif

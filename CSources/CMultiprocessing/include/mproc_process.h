@@ -1,0 +1,176 @@
+/* How a process comes to life, is watched, and ends.
+ *
+ * Three ways, one child: the fork server's child, a spawned copy of this
+ * executable, and a fork of the caller all hold a control socket (SEQPACKET)
+ * and a lifeline, set themselves up in C in the same order, answer READY or
+ * FAILED on the control socket, and only then enter Swift. */
+#ifndef MPROC_PROCESS_H
+#define MPROC_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What a child is for. */
+enum mproc_role {
+  MPROC_ROLE_CHILD = 1,  /* runs one body */
+  MPROC_ROLE_WORKER = 2, /* serves a pool's rings */
+  MPROC_ROLE_SERVER = 3, /* forks others */
+  MPROC_ROLE_FORKED = 4, /* a fork of the application itself */
+};
+
+/* What failed while a child set itself up. */
+enum mproc_setup_step {
+  MPROC_SETUP_NONE = 0,
+  MPROC_SETUP_LIFELINE,
+  MPROC_SETUP_STREAMS,
+  MPROC_SETUP_AFFINITY,
+  MPROC_SETUP_MEMORY_POLICY,
+  MPROC_SETUP_NICENESS,
+  MPROC_SETUP_LIMITS,
+  MPROC_SETUP_DIRECTORY,
+};
+
+struct mproc_limit {
+  int32_t resource; /* RLIMIT_… */
+  int32_t reserved;
+  uint64_t soft, hard; /* UINT64_MAX: unlimited */
+};
+
+#define MPROC_NICENESS_INHERIT INT32_MIN
+
+/* What a child is told. Descriptors are -1 where there is none; they stay the
+ * caller's. */
+struct mproc_start {
+  uint32_t role;
+  int32_t worker_index;    /* -1 outside a pool */
+  int32_t application;     /* pid; filled in by the core */
+  int32_t niceness;        /* MPROC_NICENESS_INHERIT: as it is */
+  uint32_t ignores_interrupt; /* 1: SIGINT is ignored */
+  int32_t policy_mode;     /* MPOL_…, -1: as it is */
+  const char *name;        /* also the thread name */
+  const char *directory;   /* NULL: as it is */
+  const unsigned long *affinity; /* NULL: as it is */
+  size_t affinity_bytes;
+  const unsigned long *policy_nodes;
+  size_t policy_nodes_bytes;
+  const struct mproc_limit *limits;
+  size_t limit_count;
+  const void *payload; /* for the Swift side */
+  size_t payload_bytes;
+  int control, lifeline, standard_output, standard_error;
+  int submissions, completions, bell, payload_descriptor;
+};
+
+/* A started process as its application holds it. */
+struct mproc_process {
+  pid_t pid;
+  int pidfd;
+  int control;  /* our end of the control socket */
+  int lifeline; /* write end; closing it kills the process group; -1: none */
+};
+
+/* The first word of every control message from a child. */
+enum mproc_message {
+  MPROC_MESSAGE_READY = 1,
+  MPROC_MESSAGE_FAILED = 2,
+  MPROC_MESSAGE_RESULT = 3,
+};
+/* READY and FAILED; READY is followed by the CPU mask that the kernel gave. */
+struct mproc_answer {
+  uint32_t message;
+  uint32_t step;
+  int32_t error; /* errno */
+  uint32_t mask_bytes;
+};
+
+/* RESULT, followed by `size` bytes, or with a memfd of that size. */
+struct mproc_result {
+  uint32_t message;
+  uint32_t reserved;
+  uint64_t size;
+};
+
+/* What the application tells a child on its control socket. */
+enum mproc_command_kind {
+  MPROC_COMMAND_CANCEL = 1, /* the task `number` */
+  MPROC_COMMAND_ATTACH = 2, /* a shared object's memory, with its descriptor */
+};
+struct mproc_command {
+  uint32_t kind;
+  uint32_t reserved;
+  uint64_t number;
+  uint64_t size;
+};
+
+/* Starts a copy of this executable with `environment` ("NAME=value", NULL
+ * terminated; NULL: as it is) by posix_spawn. Cost: an exec, 1 to 5 ms. */
+int mproc_spawn(const struct mproc_start *start, char *const *environment,
+                bool outlives, struct mproc_process *process);
+
+/* fork() of the calling process. In the parent: 0, with `process`. In the
+ * child, set up as `start` says: 1, with `process->control` the child's end.
+ * Only what is safe in a child of a program with threads may follow. */
+int mproc_fork_self(const struct mproc_start *start, bool outlives,
+                    struct mproc_process *process);
+
+/* One fork server. */
+struct mproc_server {
+  struct mproc_process process;
+  int requests; /* SEQPACKET; one request, one answer */
+  int exits;    /* SEQPACKET; struct mproc_exit from the server */
+};
+struct mproc_exit {
+  uint64_t serial;
+  int32_t status; /* as waitpid's */
+  int32_t reserved;
+};
+/* The payload that a server starts with is its preload body, or nothing. */
+int mproc_server_start(const struct mproc_start *start,
+                       char *const *environment, struct mproc_server *server);
+/* Asks the server for a child; its end comes over `exits` under `serial`.
+ * -ETIMEDOUT when the server does not answer (it may be stopped), -EPIPE when
+ * it is gone, -EBUSY when it has threads and must not fork. Cost: a fork of
+ * the small server, 0.1 to 0.3 ms, whatever this process's size. One caller at
+ * a time per server. */
+int mproc_server_fork(const struct mproc_server *server,
+                      const struct mproc_start *start, bool outlives,
+                      uint64_t serial, int timeout_ms,
+                      struct mproc_process *process);
+/* Sends `signal` to the process group that the child `serial` leads. */
+int mproc_server_signal_group(const struct mproc_server *server,
+                              uint64_t serial, int signal);
+
+/* Signals one process; -ESRCH when it has ended. */
+int mproc_pidfd_signal(int pidfd, int signal);
+/* Signals the process group that the process leads, where the kernel can do
+ * so through a pidfd (Linux 6.9), else -EINVAL. */
+int mproc_pidfd_signal_group(int pidfd, int signal);
+/* 1 when the process has ended. */
+int mproc_pidfd_has_ended(int pidfd);
+/* Ends what is left of the group of our own ended child and reaps it; -ECHILD
+ * when somebody else has. `status` as waitpid's. */
+int mproc_reap(pid_t pid, int pidfd, int *status);
+/* Sends `signal` to the group of our own child, which must not be reaped yet. */
+int mproc_signal_group(pid_t pid, int pidfd, int signal);
+/* The status of a process that somebody else has reaped (Linux 6.15), else
+ * -ENODATA. */
+int mproc_pidfd_status(int pidfd, int *status);
+
+/* The name that this program was started by, without its folder. */
+const char *mproc_program_name(void);
+/* Resident set of a process, in bytes. */
+int64_t mproc_resident_bytes(pid_t pid);
+/* 0 in the application, a mproc_role in a child. */
+uint32_t mproc_current_role(void);
+
+/* On a child's main thread: waits until the eventfd `wake` is rung or the main
+ * queue has work, and does that work. May return early. */
+void mproc_main_thread_wait(int wake);
+
+/* What the Swift layer defines: called in a child that is set up, on its main
+ * thread; the process exits with what it returns. */
+int mproc_child_main(const struct mproc_start *start);
+
+#endif

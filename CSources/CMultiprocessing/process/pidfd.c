@@ -1,0 +1,114 @@
+/* Watching, signalling and reaping one process through its pidfd. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mproc_base.h"
+#include "mproc_process.h"
+#include "process_internal.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+#define MPROC__SIGNAL_PROCESS_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */
+
+/* struct pidfd_info of linux/pidfd.h, version 0, which older headers lack. */
+struct pidfd_info_v0 {
+  uint64_t mask, cgroupid;
+  uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+  int32_t exit_code;
+};
+_Static_assert(sizeof(struct pidfd_info_v0) == 64, "PIDFD_INFO_SIZE_VER0");
+#define MPROC__PIDFD_GET_INFO _IOWR(0xFF, 11, struct pidfd_info_v0)
+#define MPROC__PIDFD_INFO_EXIT (1ull << 3)
+
+int mproc__pidfd_open(pid_t pid) {
+  long descriptor = syscall(SYS_pidfd_open, pid, 0);
+  return descriptor < 0 ? -errno : (int)descriptor;
+}
+
+int mproc_pidfd_signal(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno
+                                                                    : 0;
+}
+
+int mproc_pidfd_signal_group(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL,
+                 MPROC__SIGNAL_PROCESS_GROUP) < 0
+             ? -errno
+             : 0;
+}
+
+int mproc_pidfd_has_ended(int pidfd) {
+  return mproc_wait_readable(pidfd, 0);
+}
+
+/* 1 while the child is ours and not reaped; then its pid, and so its group's
+ * number, cannot be anybody else's. */
+static int is_ours(int pidfd, int options) {
+  siginfo_t info;
+  info.si_pid = 0;
+  int result;
+  do
+    result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info,
+                    WEXITED | WNOWAIT | WNOHANG | options);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 1;
+}
+
+int mproc_signal_group(pid_t pid, int pidfd, int signal) {
+  int result = is_ours(pidfd, 0);
+  if (result < 0)
+    return result;
+  return kill(-pid, signal) < 0 ? -errno : 0;
+}
+
+int mproc_reap(pid_t pid, int pidfd, int *status) {
+  siginfo_t info;
+  int result = is_ours(pidfd, 0);
+  if (result < 0)
+    return result;
+  kill(-pid, SIGKILL);
+  do
+    result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED);
+  while (result < 0 && errno == EINTR);
+  if (result < 0)
+    return -errno;
+  *status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8
+            : info.si_code == CLD_DUMPED ? info.si_status | 0x80
+                                         : info.si_status;
+  return 0;
+}
+
+int mproc_pidfd_status(int pidfd, int *status) {
+  struct pidfd_info_v0 info = {.mask = MPROC__PIDFD_INFO_EXIT};
+  if (ioctl(pidfd, MPROC__PIDFD_GET_INFO, &info) < 0 ||
+      !(info.mask & MPROC__PIDFD_INFO_EXIT))
+    return -ENODATA;
+  *status = info.exit_code;
+  return 0;
+}
+
+int64_t mproc_resident_bytes(pid_t pid) {
+  char path[40], text[128];
+  snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0)
+    return -errno;
+  ssize_t size = read(descriptor, text, sizeof text - 1);
+  close(descriptor);
+  if (size <= 0)
+    return -EIO;
+  text[size] = 0;
+  char *end;
+  strtoull(text, &end, 10);
+  return (int64_t)strtoull(end, NULL, 10) * sysconf(_SC_PAGESIZE);
+}

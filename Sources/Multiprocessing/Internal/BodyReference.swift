@@ -1,0 +1,180 @@
+// A body as the application holds it: the words of its closure, its types, and their names.
+//
+// Refusals are decided here, in the application, before anything is sent.
+
+internal import CMultiprocessing
+
+/// A body that can be named to a worker.
+struct BodyReference: Sendable {
+  let key: BodyKey
+  private let words: (code: UInt, context: UInt, boxMetadata: UInt)
+  private let argumentTypes: @Sendable () -> [Any.Type]
+  private let resultTypes: @Sendable () -> [Any.Type]
+
+  /// Throws `notTransferable` when the closure captures something.
+  private init(
+    _ shape: BodyShape, _ words: ClosureWords, typeHash: Int,
+    arguments: @escaping @Sendable () -> [Any.Type], results: @escaping @Sendable () -> [Any.Type]
+  ) throws(ProcessError) {
+    var metadata: UInt = 0
+    var inner: UInt = 0
+    if words.context != 0 {
+      guard unsafe mproc_closure_open_box(words.context, &metadata, &inner) else {
+        throw .captures(arguments(), results())
+      }
+    }
+    key = BodyKey(shape: shape, code: words.code, innerCode: inner, types: typeHash)
+    self.words = (words.code, words.context, metadata)
+    argumentTypes = arguments
+    resultTypes = results
+  }
+
+  /// The name to send; made once per body and pool. Throws `notTransferable` for a type without a name
+  /// and for code that is in no image.
+  func name() throws(ProcessError) -> BodyName {
+    var code = BodyName.Code.none
+    if key.shape != .task {
+      guard let outer = CodePlace(address: words.code) else { throw .unknownCode() }
+      if words.context == 0 {
+        code = .plain(outer)
+      } else {
+        guard let metadata = CodePlace(address: words.boxMetadata),
+          let inner = CodePlace(address: key.innerCode),
+          key.shape.isAsync || inner.resolve()?.kind == .code
+        else { throw .captures(argumentTypes(), resultTypes()) }
+        code = .box(outer: outer, metadata: metadata, inner: inner)
+      }
+    }
+    return BodyName(
+      shape: key.shape, code: code, arguments: try Self.names(argumentTypes()),
+      results: try Self.names(resultTypes()))
+  }
+
+  private static func names(_ types: [Any.Type]) throws(ProcessError) -> [TypeName] {
+    var names: [TypeName] = []
+    for type in types {
+      guard let name = TypeName(type) else { throw .unnameable(type) }
+      names.append(name)
+    }
+    return names
+  }
+}
+
+// MARK: - One initializer for each shape
+
+extension BodyReference {
+  init<each A: Transferable, R: Transferable>(
+    sync body: @escaping @Sendable (repeat each A) throws -> R
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeSync(body, &words)
+    try self.init(
+      .sync, words, typeHash: typeHash(R.self, repeat (each A).self),
+      arguments: { typeList(repeat (each A).self) }, results: { [R.self] })
+  }
+
+  init<each A: Transferable, R: Transferable>(
+    async body: @escaping @Sendable @concurrent (repeat each A) async throws -> R
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeAsync(body, &words)
+    try self.init(
+      .async, words, typeHash: typeHash(R.self, repeat (each A).self),
+      arguments: { typeList(repeat (each A).self) }, results: { [R.self] })
+  }
+
+  init<each A: Transferable>(
+    syncVoid body: @escaping @Sendable (repeat each A) throws -> Void
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeSyncVoid(body, &words)
+    try self.init(
+      .syncVoid, words, typeHash: typeHash(Void.self, repeat (each A).self),
+      arguments: { typeList(repeat (each A).self) }, results: { [] })
+  }
+
+  init<each A: Transferable>(
+    asyncVoid body: @escaping @Sendable @concurrent (repeat each A) async throws -> Void
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeAsyncVoid(body, &words)
+    try self.init(
+      .asyncVoid, words, typeHash: typeHash(Void.self, repeat (each A).self),
+      arguments: { typeList(repeat (each A).self) }, results: { [] })
+  }
+
+  init<each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
+    syncTuple body: @escaping @Sendable (repeat each A) throws -> (R1, R2, repeat each R)
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeSyncTuple(body, &words)
+    try self.init(
+      .syncTuple, words, typeHash: typeHash(R1.self, R2.self, repeat (each A).self),
+      arguments: { typeList(repeat (each A).self) },
+      results: { typeList(R1.self, R2.self, repeat (each R).self) })
+  }
+
+  init<each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
+    asyncTuple body:
+      @escaping @Sendable @concurrent (repeat each A) async throws -> (R1, R2, repeat each R)
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeAsyncTuple(body, &words)
+    try self.init(
+      .asyncTuple, words, typeHash: typeHash(R1.self, R2.self, repeat (each A).self),
+      arguments: { typeList(repeat (each A).self) },
+      results: { typeList(R1.self, R2.self, repeat (each R).self) })
+  }
+
+  init<T: ProcessTask>(task: T.Type) throws(ProcessError) {
+    try self.init(
+      .task, ClosureWords(), typeHash: typeHash(T.self), arguments: { [T.self] },
+      results: { [T.Output.self] })
+  }
+}
+
+/// The types of a pack as values.
+func typeList<each T>(_ types: repeat (each T).Type) -> [Any.Type] {
+  var list: [Any.Type] = []
+  for type in repeat each types { list.append(type) }
+  return list
+}
+
+/// Tells the types of one body from those of another whose code the linker may have folded with it.
+private func typeHash<each T>(_ types: repeat (each T).Type) -> Int {
+  var hash = 0
+  for type in repeat each types {
+    hash = hash &* 31 &+ ObjectIdentifier(type).hashValue
+  }
+  return hash
+}
+
+// MARK: - Refusals
+
+extension ProcessError {
+  fileprivate static func captures(_ arguments: [Any.Type], _ results: [Any.Type]) -> ProcessError {
+    let list = arguments.map { "\($0)" }.joined(separator: ", ")
+    let result = results.count == 1 ? "\(results[0])" : "(\(results.map { "\($0)" }.joined(separator: ", ")))"
+    return .notTransferable(
+      TransferFailure(
+        typeName: "the body (\(list)) -> \(result)",
+        reason: "it captures variables of the surrounding code (in a debug build also the type parameters of a"
+          + " generic function), and a worker has its own memory",
+        cure: "pass what it needs as an argument, or put it into the stored properties of a ProcessTask, or"
+          + " use ChildProcess.forking"))
+  }
+
+  fileprivate static func unnameable(_ type: Any.Type) -> ProcessError {
+    .notTransferable(
+      TransferFailure(
+        typeName: "\(type)", reason: "the type has no name by which a worker could find it",
+        cure: "make it internal or public, or not generic over a private type"))
+  }
+
+  fileprivate static func unknownCode() -> ProcessError {
+    .notTransferable(
+      TransferFailure(
+        typeName: "the body", reason: "its code is not part of the program or of a library it was linked with",
+        cure: "pass a function or a closure of the program"))
+  }
+}

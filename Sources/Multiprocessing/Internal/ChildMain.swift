@@ -1,0 +1,119 @@
+// What a child does once it is set up: the C core calls this on the main thread.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import Synchronization
+
+/// Entered from the start-up hook, before `main`, or in a fork server's child; its result is the exit
+/// status.
+@c(mproc_child_main)
+func childMain(_ start: UnsafePointer<mproc_start>?) -> Int32 {
+  guard let start = unsafe start?.pointee else { return 126 }
+  CurrentProcess.become(
+    CurrentProcess.Identity(
+      isChild: true, name: unsafe start.name.map { unsafe String(cString: $0) } ?? "",
+      workerIndex: unsafe start.worker_index >= 0 ? Int(start.worker_index) : nil, parent: unsafe start.application))
+  if unsafe start.role == MPROC_ROLE_WORKER.rawValue {
+    return unsafe WorkerMain.run(start)
+  }
+  return unsafe SingleBody.run(start)
+}
+
+/// A `ChildProcess`: one body, one outcome on the control socket.
+private enum SingleBody {
+  static func run(_ start: mproc_start) -> Int32 {
+    let running = RunningTask()
+    unsafe ControlThread.start(start.control) { _ in running.cancel() }
+    let payload = unsafe readPayload(start)
+    let control = unsafe start.control
+    MainThread.shared.run(
+      { running.set($0) },
+      {
+        var outcome = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        do {
+          outcome.appendValue(OutcomeTag.value)
+          try await call(payload, &outcome)
+        } catch {
+          outcome.truncate(to: 0)
+          FailureCoding.encode(error, into: &outcome, nil)
+        }
+        // What the body printed is out before its result is.
+        fflush(nil)
+        SingleBody.send(outcome, to: control)
+      })
+    return 0
+  }
+
+  private static func readPayload(_ start: mproc_start) -> [UInt8] {
+    guard unsafe start.payload_descriptor >= 0 else {
+      return unsafe [UInt8](UnsafeRawBufferPointer(start: start.payload, count: start.payload_bytes))
+    }
+    let size = Int(unsafe mproc_file_size(start.payload_descriptor))
+    return unsafe [UInt8](unsafeUninitializedCapacity: max(0, size)) { buffer, count in
+      let result = unsafe mproc_read_all(start.payload_descriptor, buffer.baseAddress, max(0, size))
+      precondition(result == 0, "reading the arguments failed: errno \(-result)")
+      count = max(0, size)
+    }
+  }
+
+  private static func call(_ payload: [UInt8], _ outcome: inout ByteWriter) async throws {
+    // The bytes must stay where they are across the body's suspensions.
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: payload.count, alignment: 16)
+    defer { unsafe bytes.deallocate() }
+    unsafe bytes.copyBytes(from: payload)
+    var reader = unsafe ByteReader(UnsafeRawBufferPointer(bytes))
+    let name = try ValueCoding.decode(BodyName.self, from: &reader, context: nil)
+    let context = IncomingTransfer()
+    switch try LoadedBody(name) {
+    case .sync(let body): try body(&reader, &outcome, context)
+    case .async(let body): try await body(&reader, &outcome, context)
+    }
+  }
+
+  private static func send(_ outcome: borrowing ByteWriter, to control: Int32) {
+    unsafe outcome.withBytes { bytes in
+      unsafe sendOutcome(bytes, to: control)
+    }
+  }
+}
+
+/// Sends a RESULT message; large outcomes in a memfd.
+func sendOutcome(_ bytes: UnsafeRawBufferPointer, to control: Int32) {
+  var header = mproc_result(
+    message: MPROC_MESSAGE_RESULT.rawValue, reserved: 0, size: UInt64(bytes.count))
+  let isInline = bytes.count <= Int(MPROC_MESSAGE_BYTES) / 2
+  var descriptor: Int32 = -1
+  if !isInline {
+    descriptor = unsafe mproc_memfd_of("mproc-result", bytes.baseAddress, bytes.count)
+    precondition(descriptor >= 0, "no memory for the result: errno \(-descriptor)")
+  }
+  unsafe withUnsafeBytes(of: &header) { header in
+    let pieces = unsafe [
+      mproc_piece(bytes: header.baseAddress, size: header.count),
+      mproc_piece(bytes: bytes.baseAddress, size: isInline ? bytes.count : 0),
+    ]
+    _ = unsafe mproc_send_message(control, pieces, 2, &descriptor, isInline ? 0 : 1)
+  }
+  if descriptor >= 0 { _ = mproc_close(descriptor) }
+}
+
+/// The task that a control thread may have to cancel, also before it is known.
+final class RunningTask: Sendable {
+  private let state = Mutex<(task: Task<Void, Never>?, isCancelled: Bool)>((nil, false))
+
+  func set(_ task: Task<Void, Never>) {
+    let isCancelled = state.withLock { state in
+      state.task = task
+      return state.isCancelled
+    }
+    if isCancelled { task.cancel() }
+  }
+
+  func cancel() {
+    let task = state.withLock { state in
+      state.isCancelled = true
+      return state.task
+    }
+    task?.cancel()
+  }
+}

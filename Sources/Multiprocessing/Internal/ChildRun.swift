@@ -1,0 +1,99 @@
+// One `ChildProcess` without its types: the process, its outcome, and who waits for it.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import Synchronization
+
+final class ChildRun: Sendable {
+  /// An outcome's bytes, or why there is none.
+  typealias Outcome = Result<[UInt8], ProcessError>
+
+  private struct State {
+    var outcome: Outcome?
+    var waiters: [UInt64: CheckedContinuation<Outcome?, Never>] = [:]
+    var lastWaiter: UInt64 = 0
+  }
+
+  let process: ManagedProcess
+  let name: String
+  let standardOutput: OutputCapture?
+  let standardError: OutputCapture?
+  private let state = Mutex(State())
+
+  init(
+    _ process: ManagedProcess, name: String, standardOutput: OutputCapture?, standardError: OutputCapture?
+  ) throws(ProcessError) {
+    self.process = process
+    self.name = name
+    self.standardOutput = standardOutput
+    self.standardError = standardError
+    unsafe try process.listen(
+      ManagedProcess.Listener(
+        message: { [self] bytes, descriptor in unsafe receive(bytes, descriptor) },
+        ended: { [self] status in ended(status) }))
+  }
+
+  // MARK: - Events, on the reactor's thread
+
+  private func receive(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32?) {
+    defer { if let descriptor { _ = mproc_close(descriptor) } }
+    guard bytes.count >= MemoryLayout<mproc_result>.size else { return }
+    let header = unsafe bytes.loadUnaligned(as: mproc_result.self)
+    guard header.message == MPROC_MESSAGE_RESULT.rawValue else { return }
+    let inline = unsafe bytes.dropFirst(MemoryLayout<mproc_result>.size)
+    guard let descriptor else { return unsafe deliver(.success([UInt8](inline))) }
+    guard header.size <= UInt64(Int.max / 2) else { return deliver(.failure(.damagedOutcome)) }
+    let size = Int(header.size)
+    // Copied out: the process could still change or shrink what it sent.
+    guard mproc_file_size(descriptor) == Int64(size) else { return deliver(.failure(.damagedOutcome)) }
+    var result: Int32 = 0
+    let copy = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      result = unsafe mproc_read_all(descriptor, buffer.baseAddress, size)
+      count = result == 0 ? size : 0
+    }
+    deliver(result == 0 ? .success(copy) : .failure(.damagedOutcome))
+  }
+
+  private func ended(_ status: ExitStatus) {
+    deliver(
+      .failure(
+        .crashed(CrashReport(processIdentifier: process.pid, workerIndex: nil, exitStatus: status))))
+  }
+
+  /// The first outcome counts.
+  private func deliver(_ outcome: Outcome) {
+    let waiters = state.withLock { state -> [CheckedContinuation<Outcome?, Never>] in
+      guard state.outcome == nil else { return [] }
+      state.outcome = outcome
+      defer { state.waiters = [:] }
+      return Array(state.waiters.values)
+    }
+    for waiter in waiters { waiter.resume(returning: outcome) }
+  }
+
+  // MARK: - Waiting
+
+  /// The outcome, once it is there; throws when the waiting task is cancelled.
+  func outcome() async throws -> [UInt8] {
+    let id = state.withLock { state -> UInt64 in
+      state.lastWaiter += 1
+      return state.lastWaiter
+    }
+    let outcome = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let immediate = state.withLock { state -> (Outcome?)? in
+          if let outcome = state.outcome { return .some(outcome) }
+          if Task.isCancelled { return .some(nil) }
+          state.waiters[id] = continuation
+          return nil
+        }
+        if let immediate { continuation.resume(returning: immediate) }
+      }
+    } onCancel: {
+      let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
+      waiter?.resume(returning: nil)
+    }
+    guard let outcome else { throw CancellationError() }
+    return try outcome.get()
+  }
+}

@@ -1,0 +1,342 @@
+// A started process as its application holds it: its descriptors, its messages, its end.
+//
+// The reactor keeps the object alive until the process has ended and been reaped, so that nothing is left
+// behind when the last user drops it.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import SystemPackage
+internal import Synchronization
+
+final class ManagedProcess: Sendable {
+  /// Who reaps it.
+  enum Origin {
+    case server(ForkServer, serial: UInt64)
+    case application
+  }
+
+  /// What its owner hears, on the reactor's thread, in order: messages, then the end.
+  @safe
+  struct Listener: Sendable {
+    var message: @Sendable (_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32?) -> Void
+    var ended: @Sendable (ExitStatus) -> Void
+  }
+
+  private struct State {
+    var status: ExitStatus?
+    var listener: Listener?
+    var waiters: [UInt64: CheckedContinuation<ExitStatus?, Never>] = [:]
+    var lastWaiter: UInt64 = 0
+    var controlToken: Reactor.Token?
+    var pidfdToken: Reactor.Token?
+    var isControlOpen = true
+    var isLifelineOpen = true
+  }
+
+  let pid: pid_t
+  let pidfd: Int32
+  /// The CPUs that the kernel gave it, read back after they were set.
+  let effectiveCPUs: CPUSet
+  private let control: Int32
+  private let lifeline: Int32
+  private let origin: Origin
+  private let reactor: Reactor
+  private let state = Mutex(State())
+
+  fileprivate init(
+    _ process: mproc_process, _ origin: Origin, _ effectiveCPUs: CPUSet, _ reactor: Reactor
+  ) {
+    pid = process.pid
+    pidfd = process.pidfd
+    control = process.control
+    lifeline = process.lifeline
+    self.effectiveCPUs = effectiveCPUs
+    self.origin = origin
+    self.reactor = reactor
+  }
+
+  deinit {
+    _ = mproc_close(pidfd)
+  }
+
+  var status: ExitStatus? { state.withLock { $0.status } }
+  var isRunning: Bool { status == nil && mproc_pidfd_has_ended(pidfd) == 0 }
+
+  // MARK: - Listening
+
+  /// Begins to deliver messages and the end to `listener`.
+  func listen(_ listener: Listener) throws(ProcessError) {
+    state.withLock { $0.listener = listener }
+    let token = try reactor.add(control) { [self] in receiveMessages() }
+    state.withLock { $0.controlToken = token }
+    switch origin {
+    case .server(let server, let serial): server.register(self, serial)
+    case .application: watchPidfd()
+    }
+  }
+
+  /// For a process of which no server tells the end.
+  func watchPidfd() {
+    let token = try? reactor.add(pidfd) { [self] in
+      var status: Int32 = 0
+      let reaped = unsafe mproc_reap(pid, pidfd, &status)
+      let isKnown = unsafe reaped == 0 || mproc_pidfd_status(pidfd, &status) == 0
+      ended(isKnown ? ExitStatus(waitStatus: status) : .unknown)
+    }
+    state.withLock { $0.pidfdToken = token }
+  }
+
+  private func receiveMessages() {
+    var buffer = [UInt8](repeating: 0, count: Int(MPROC_MESSAGE_BYTES))
+    while true {
+      var descriptor: Int32 = -1
+      var count: Int32 = 1
+      let size = unsafe buffer.withUnsafeMutableBytes { buffer in
+        unsafe mproc_receive_message(
+          control, buffer.baseAddress, buffer.count, &descriptor, &count, Int32(MSG_DONTWAIT))
+      }
+      guard size > 0 else {
+        // The end of the stream, also of a child that closed all its descriptors: its exit follows.
+        if size != -Int(EAGAIN) { stopReceiving() }
+        return
+      }
+      let listener = state.withLock { $0.listener }
+      unsafe buffer.withUnsafeBytes { bytes in
+        unsafe listener?.message(
+          UnsafeRawBufferPointer(rebasing: bytes[..<size]), count == 1 ? descriptor : nil)
+      }
+    }
+  }
+
+  private func stopReceiving() {
+    let token = state.withLock { state -> Reactor.Token? in
+      defer { state.controlToken = nil }
+      return state.controlToken
+    }
+    if let token { reactor.remove(token, control) }
+  }
+
+  /// Called once, by whoever learnt of the end; drains the last messages first.
+  func ended(_ status: ExitStatus) {
+    receiveMessages()
+    stopReceiving()
+    let (pidfdToken, listener, waiters) = state.withLock { state in
+      state.status = status
+      defer {
+        state.pidfdToken = nil
+        state.listener = nil
+        state.waiters = [:]
+      }
+      return (state.pidfdToken, state.listener, state.waiters.values)
+    }
+    if let pidfdToken { reactor.remove(pidfdToken, pidfd) }
+    let closes = state.withLock { state -> (control: Bool, lifeline: Bool) in
+      defer { (state.isControlOpen, state.isLifelineOpen) = (false, false) }
+      return (state.isControlOpen, state.isLifelineOpen)
+    }
+    if closes.lifeline { mproc_private_close(lifeline) }
+    listener?.ended(status)
+    if closes.control { mproc_private_close(control) }
+    for waiter in waiters { waiter.resume(returning: status) }
+  }
+
+  // MARK: - Waiting
+
+  /// How it ended; nil when `limit` passed or the waiting task was cancelled first.
+  func exitStatus(within limit: Duration?) async -> ExitStatus? {
+    let id = state.withLock { state -> UInt64 in
+      state.lastWaiter += 1
+      return state.lastWaiter
+    }
+    let timer = limit.map { limit in reactor.schedule(after: limit) { [self] in giveUp(id) } }
+    defer { if let timer { reactor.cancel(timer) } }
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let immediate = state.withLock { state -> (ExitStatus?)? in
+          if let status = state.status { return .some(status) }
+          if Task.isCancelled || limit == .zero { return .some(nil) }
+          state.waiters[id] = continuation
+          return nil
+        }
+        if let immediate { continuation.resume(returning: immediate) }
+      }
+    } onCancel: {
+      giveUp(id)
+    }
+  }
+
+  private func giveUp(_ id: UInt64) {
+    let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
+    waiter?.resume(returning: nil)
+  }
+
+  // MARK: - Signals and commands
+
+  func send(_ signal: Signal) {
+    _ = mproc_pidfd_signal(pidfd, signal.rawValue)
+  }
+
+  /// Signals the process group that the process leads.
+  func signalGroup(_ signal: Signal) {
+    guard mproc_pidfd_signal_group(pidfd, signal.rawValue) < 0 else { return }
+    switch origin {
+    case .server(let server, let serial): server.signalGroup(serial, signal)
+    case .application: _ = mproc_signal_group(pid, pidfd, signal.rawValue)
+    }
+  }
+
+  /// SIGKILL to the whole group.
+  func kill() {
+    signalGroup(.kill)
+    send(.kill)
+  }
+
+  /// SIGTERM to the group, and SIGKILL when that has not ended it within `grace`.
+  func terminate(grace: Duration) {
+    guard status == nil else { return }
+    signalGroup(.terminate)
+    reactor.schedule(after: grace) { [weak self] in
+      guard let self, status == nil else { return }
+      kill()
+    }
+  }
+
+  /// False when the process has ended.
+  @discardableResult
+  func command(_ kind: mproc_command_kind, number: UInt64, size: UInt64 = 0, descriptor: Int32? = nil)
+    -> Bool
+  {
+    var command = mproc_command(kind: kind.rawValue, reserved: 0, number: number, size: size)
+    return state.withLock { state in
+      guard state.isControlOpen else { return false }
+      return unsafe withUnsafeBytes(of: &command) { bytes in
+        var piece = unsafe mproc_piece(bytes: bytes.baseAddress, size: bytes.count)
+        var descriptor = descriptor ?? -1
+        return unsafe mproc_send_message(control, &piece, 1, &descriptor, descriptor >= 0 ? 1 : 0) == 0
+      }
+    }
+  }
+}
+
+// MARK: - Starting
+
+extension ManagedProcess {
+  /// How long a child may take to set itself up, most of which is the dynamic linker's time.
+  private static let setUpTimeout: Int32 = 60_000
+
+  /// Starts a process and waits until it is set up; throws what the kernel refused.
+  ///
+  /// Blocks for the time of a start: 0.1 to 0.3 ms from a fork server, 1 to 5 ms spawned.
+  static func start(
+    _ request: StartRequest, _ environment: ChildEnvironment
+  ) throws(ProcessError) -> ManagedProcess {
+    let launched = try launch(request, environment)
+    return try launched.finish()
+  }
+
+  /// Starts a process without waiting for it.
+  static func launch(
+    _ request: StartRequest, _ environment: ChildEnvironment
+  ) throws(ProcessError) -> LaunchedProcess {
+    let reactor = try Reactor.shared()
+    if request.options.startMethod == .forkServer,
+      let (process, server, serial) = try fork(request, environment)
+    {
+      return LaunchedProcess(process, .server(server, serial: serial), reactor, request.options)
+    }
+    var process = mproc_process()
+    let result = unsafe request.withStart { start in
+      unsafe environment.withPointers { environment in
+        unsafe mproc_spawn(start, environment, request.options.outlivesParent, &process)
+      }
+    }
+    try check(result, "spawning a process")
+    return LaunchedProcess(process, .application, reactor, request.options)
+  }
+
+  /// nil when this program's libraries start threads, so that no server can fork.
+  private static func fork(
+    _ request: StartRequest, _ environment: ChildEnvironment
+  ) throws(ProcessError) -> (mproc_process, ForkServer, UInt64)? {
+    var attempts = 0
+    while true {
+      let server = try ForkServer.server(for: environment)
+      do {
+        let (process, serial) = try server.fork(request)
+        return (process, server, serial)
+      } catch .startFailed(let errno, _) where errno == .resourceBusy {
+        return nil
+      } catch .startFailed(let errno, _) where errno == .brokenPipe && attempts < 2 {
+        attempts += 1  // It died: the next one is a new one.
+      }
+    }
+  }
+}
+
+/// A process that has been started and sets itself up.
+struct LaunchedProcess {
+  private let process: mproc_process
+  private let origin: ManagedProcess.Origin
+  private let reactor: Reactor
+  private let options: ProcessOptions
+
+  init(
+    _ process: mproc_process, _ origin: ManagedProcess.Origin, _ reactor: Reactor,
+    _ options: ProcessOptions
+  ) {
+    self.process = process
+    self.origin = origin
+    self.reactor = reactor
+    self.options = options
+  }
+
+  /// Waits until the process is set up, or throws what it could not do; then it has ended.
+  func finish() throws(ProcessError) -> ManagedProcess {
+    do {
+      let mask = try receiveAnswer()
+      return ManagedProcess(process, origin, CPUSet(words: mask), reactor)
+    } catch {
+      abandon()
+      throw error
+    }
+  }
+
+  /// Ends and reaps the process.
+  func abandon() {
+    let managed = ManagedProcess(process, origin, [], reactor)
+    managed.kill()
+    try? unsafe managed.listen(ManagedProcess.Listener(message: { _, _ in }, ended: { _ in }))
+  }
+
+  private func receiveAnswer() throws(ProcessError) -> [UInt] {
+    let ready = mproc_wait_readable(process.control, 60_000)
+    if ready == 0 { throw .startFailed(.timedOut, operation: "waiting for the new process") }
+    try check(ready, "waiting for the new process")
+    var buffer = [UInt](repeating: 0, count: 1 << 12)
+    let size = unsafe buffer.withUnsafeMutableBytes { buffer in
+      unsafe mproc_receive_message(process.control, buffer.baseAddress, buffer.count, nil, nil, 0)
+    }
+    let headerWords = MemoryLayout<mproc_answer>.size / MemoryLayout<UInt>.size
+    guard size >= MemoryLayout<mproc_answer>.size else {
+      throw .startFailed(.brokenPipe, operation: "the new process ended before it was set up")
+    }
+    let answer = unsafe buffer.withUnsafeBytes { unsafe $0.loadUnaligned(as: mproc_answer.self) }
+    if answer.message == MPROC_MESSAGE_FAILED.rawValue {
+      throw .startFailed(Errno(rawValue: answer.error), operation: operation(answer.step))
+    }
+    return Array(buffer[headerWords..<(Int(size) / MemoryLayout<UInt>.size)])
+  }
+
+  private func operation(_ step: UInt32) -> String {
+    switch mproc_setup_step(rawValue: step) {
+    case MPROC_SETUP_LIFELINE: "tying the process to its parent"
+    case MPROC_SETUP_STREAMS: "redirecting its standard streams"
+    case MPROC_SETUP_AFFINITY: "binding it to CPUs \(options.affinity ?? [])"
+    case MPROC_SETUP_MEMORY_POLICY: "setting its memory policy"
+    case MPROC_SETUP_NICENESS: "setting its niceness to \(options.niceness ?? 0)"
+    case MPROC_SETUP_LIMITS: "setting its resource limits"
+    case MPROC_SETUP_DIRECTORY: "changing to \(options.workingDirectory ?? "")"
+    default: "setting it up"
+    }
+  }
+}

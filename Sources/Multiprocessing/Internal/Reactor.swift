@@ -1,0 +1,154 @@
+// The one thread of ours in the application: it waits, in epoll, for everything that processes do, and for
+// deadlines. It lives as long as the application, whatever number of pools come and go.
+
+internal import CMultiprocessing
+internal import SystemPackage
+internal import Synchronization
+
+/// Calls handlers when descriptors become readable and when deadlines pass, on a thread of its own.
+///
+/// Handlers must not block; one that was just removed may be called once more.
+final class Reactor: Sendable {
+  typealias Handler = @Sendable () -> Void
+  typealias Token = UInt64
+
+  private struct Timer {
+    var deadline: UInt64  // Nanoseconds of mproc_now_ns.
+    var action: Handler
+  }
+
+  private struct State {
+    var handlers: [Token: Handler] = [:]
+    var timers: [Token: Timer] = [:]
+    var lastToken: Token = 0
+  }
+
+  private static let wakeToken: Token = 0
+  private static let batch = 64
+
+  private let state = Mutex(State())
+  private let epoll: Int32
+  private let wakeDescriptor: Int32
+
+  /// The application's reactor, started at first use.
+  static func shared() throws(ProcessError) -> Reactor {
+    switch instance {
+    case .success(let reactor): return reactor
+    case .failure(let error): throw error
+    }
+  }
+
+  private static let instance = Result { () throws(ProcessError) in try Reactor() }
+
+  private init() throws(ProcessError) {
+    epoll = try check(mproc_epoll_create(), "epoll_create1")
+    wakeDescriptor = try check(mproc_eventfd(), "eventfd")
+    try check(mproc_epoll_add(epoll, wakeDescriptor, Self.wakeToken), "epoll_ctl")
+    let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    let started = unsafe mproc_thread_start(
+      "mproc-reactor",
+      { context in
+        guard let context = unsafe context else { return nil }
+        unsafe Unmanaged<Reactor>.fromOpaque(context).takeRetainedValue().loop()
+      }, context)
+    try check(started, "pthread_create")
+  }
+
+  // MARK: - Registration
+
+  /// Calls `handler` whenever `descriptor` is readable or hung up, until it is removed.
+  func add(_ descriptor: Int32, _ handler: @escaping Handler) throws(ProcessError) -> Token {
+    let token = state.withLock { state in
+      state.lastToken += 1
+      state.handlers[state.lastToken] = handler
+      return state.lastToken
+    }
+    let result = mproc_epoll_add(epoll, descriptor, token)
+    if result < 0 { state.withLock { _ = $0.handlers.removeValue(forKey: token) } }
+    try check(result, "epoll_ctl")
+    return token
+  }
+
+  /// Must be called before the descriptor is closed.
+  func remove(_ token: Token, _ descriptor: Int32) {
+    _ = mproc_epoll_remove(epoll, descriptor)
+    // The handler is released after the lock: what it holds may call back.
+    let handler = state.withLock { $0.handlers.removeValue(forKey: token) }
+    _ = handler
+  }
+
+  /// Calls `action` once, when `delay` has passed.
+  @discardableResult
+  func schedule(after delay: Duration, _ action: @escaping Handler) -> Token {
+    let deadline = mproc_now_ns() &+ delay.nanoseconds
+    let token = state.withLock { state in
+      state.lastToken += 1
+      state.timers[state.lastToken] = Timer(deadline: deadline, action: action)
+      return state.lastToken
+    }
+    _ = mproc_eventfd_ring(wakeDescriptor)
+    return token
+  }
+
+  func cancel(_ timer: Token) {
+    let removed = state.withLock { $0.timers.removeValue(forKey: timer) }
+    _ = removed
+  }
+
+  // MARK: - The thread
+
+  private func loop() -> Never {
+    var tokens = [Token](repeating: 0, count: Self.batch)
+    while true {
+      let timeout = runTimers()
+      let ready = unsafe tokens.withUnsafeMutableBufferPointer { buffer in
+        unsafe mproc_epoll_wait(epoll, buffer.baseAddress, Int32(buffer.count), timeout)
+      }
+      for token in tokens.prefix(max(0, Int(ready))) {
+        if token == Self.wakeToken {
+          _ = mproc_eventfd_take(wakeDescriptor)
+        } else if let handler = state.withLock({ $0.handlers[token] }) {
+          handler()
+        }
+      }
+    }
+  }
+
+  /// Runs what is due; milliseconds until the next deadline, -1 without one.
+  private func runTimers() -> Int32 {
+    while true {
+      let now = mproc_now_ns()
+      let (due, next) = state.withLock { state -> ([Handler], UInt64?) in
+        guard !state.timers.isEmpty else { return ([], nil) }
+        let due = state.timers.filter { $0.value.deadline <= now }
+        for token in due.keys { state.timers.removeValue(forKey: token) }
+        return (
+          due.sorted { $0.value.deadline < $1.value.deadline }.map(\.value.action),
+          state.timers.values.lazy.map(\.deadline).min()
+        )
+      }
+      if due.isEmpty {
+        guard let next else { return -1 }
+        return Int32(clamping: (next - now + 999_999) / 1_000_000)
+      }
+      for action in due { action() }
+    }
+  }
+}
+
+extension Duration {
+  /// Whole nanoseconds, from 0 to half of what fits: a longer wait is as good as for ever.
+  var nanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    guard seconds < Int64.max / 2_000_000_000 else { return UInt64(Int64.max / 2) }
+    return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
+  }
+}
+
+/// The result of a call of the C core, or `startFailed` with the name of what failed.
+@discardableResult
+func check(_ result: Int32, _ operation: String) throws(ProcessError) -> Int32 {
+  guard result < 0 else { return result }
+  throw .startFailed(Errno(rawValue: -result), operation: operation)
+}

@@ -1,0 +1,62 @@
+// How a process starts.
+
+/// How a process comes to life.
+public enum StartMethod: String, Sendable, CaseIterable {
+  /// A small copy of the program, stopped before its `main`, forks the process: 0.1 to 0.3 ms whatever
+  /// the application's size. The default.
+  case forkServer
+  /// A copy of the program is executed: 1 to 5 ms.
+  case spawn
+  /// The application itself is copied. Only for `ChildProcess.forking`.
+  case fork
+}
+
+/// Where a child's standard output or error goes.
+public enum OutputDestination: Sendable, Hashable {
+  /// Where the application's goes.
+  case inherit
+  case discard
+  /// To `ChildProcess.standardOutput` or `.standardError`.
+  case capture
+}
+
+/// How a process starts; the defaults inherit.
+public struct ProcessOptions: Sendable {
+  /// Also the kernel's thread name (comm), which keeps the first 15 bytes.
+  public var name: String?
+  public var startMethod: StartMethod
+  /// Applied before the Swift runtime starts in the child, and read back.
+  public var affinity: CPUSet?
+  /// NUMA policy, applied with the affinity.
+  public var memoryPolicy: MemoryPolicy?
+  /// The whole environment of the child; nil: the application's.
+  public var environment: [String: String]?
+  public var workingDirectory: FilePath?
+  public var standardOutput: OutputDestination
+  public var standardError: OutputDestination
+  public var resourceLimits: [ResourceLimit]
+  /// -20 (most CPU time) to 19; nil: the application's.
+  public var niceness: Int32?
+  /// False: the process dies with the application, whatever ends the application.
+  public var outlivesParent: Bool
+
+  public init(
+    name: String? = nil, startMethod: StartMethod = .forkServer, affinity: CPUSet? = nil,
+    memoryPolicy: MemoryPolicy? = nil, environment: [String: String]? = nil,
+    workingDirectory: FilePath? = nil, standardOutput: OutputDestination = .inherit,
+    standardError: OutputDestination = .inherit, resourceLimits: [ResourceLimit] = [],
+    niceness: Int32? = nil, outlivesParent: Bool = false
+  ) {
+    self.name = name
+    self.startMethod = startMethod
+    self.affinity = affinity
+    self.memoryPolicy = memoryPolicy
+    self.environment = environment
+    self.workingDirectory = workingDirectory
+    self.standardOutput = standardOutput
+    self.standardError = standardError
+    self.resourceLimits = resourceLimits
+    self.niceness = niceness
+    self.outlivesParent = outlivesParent
+  }
+}

@@ -1,0 +1,35 @@
+// The name of a body: what a worker needs to find the same code with the same types.
+
+/// How a body is called, which decides how its closure is rebuilt.
+enum BodyShape: UInt8, Codable {
+  case sync, async, syncVoid, asyncVoid, syncTuple, asyncTuple
+  /// A `ProcessTask`, which needs its type alone.
+  case task
+
+  var isAsync: Bool { self == .async || self == .asyncVoid || self == .asyncTuple || self == .task }
+}
+
+/// A body by its code and types.
+struct BodyName: Codable {
+  /// The code of a closure without captures, or of a function reference in a debug build, which is a box
+  /// around the inner code.
+  enum Code: Codable, Hashable {
+    case none
+    case plain(CodePlace)
+    case box(outer: CodePlace, metadata: CodePlace, inner: CodePlace)
+  }
+
+  var shape: BodyShape
+  var code: Code
+  var arguments: [TypeName]
+  /// One type, none for Void, two or more for a tuple.
+  var results: [TypeName]
+}
+
+/// What tells one body from another within this process, without naming it.
+struct BodyKey: Hashable {
+  var shape: BodyShape
+  var code: UInt
+  var innerCode: UInt
+  var types: Int
+}

@@ -1,0 +1,86 @@
+// ByteWriter appends bytes to memory it was lent, for example a free stretch of a ring, and moves to
+// heap memory of its own when that is full. Nothing is ever written beyond the lent region; after a
+// spill the region's content is meaningless and the whole output lies in the heap memory.
+
+internal import Glibc
+
+/// An output buffer: a lent region first, memory of its own beyond that.
+///
+/// Appending costs one comparison and a copy; growing doubles. The lent region must stay valid until
+/// the writer ends or has spilled. One thread at a time.
+@safe
+struct ByteWriter: ~Copyable {
+  private var base: UnsafeMutableRawPointer
+  private var capacity: Int
+
+  /// How many bytes have been written.
+  private(set) var count = 0
+
+  /// Whether the output outgrew the lent region and lies in memory of the writer's own.
+  private(set) var isSpilled = false
+
+  /// A writer into `region`, which may be empty.
+  init(region: UnsafeMutableRawBufferPointer) {
+    // An empty region may have no address; a pointer that is never dereferenced stands in for it.
+    unsafe base = region.baseAddress ?? Self.placeholder
+    capacity = region.count
+  }
+
+  deinit {
+    if isSpilled { unsafe free(base) }
+  }
+
+  /// Room for `byteCount` bytes at the end, not initialised; valid until the next mutating call.
+  @inline(__always)
+  mutating func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    if byteCount > capacity - count { grow(by: byteCount) }
+    let room = unsafe base + count
+    count += byteCount
+    return unsafe room
+  }
+
+  @inline(__always)
+  mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    unsafe allocate(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+  }
+
+  /// Appends the bytes of a value for which `ValueCoding.isBytes` holds; others would be torn apart.
+  @inline(__always)
+  mutating func appendValue<T>(_ value: T) {
+    unsafe withUnsafeBytes(of: value) { unsafe append($0) }
+  }
+
+  /// Forgets what was written from `count` on.
+  mutating func truncate(to count: Int) {
+    precondition(count >= 0 && count <= self.count, "truncating to more than was written")
+    self.count = count
+  }
+
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    try unsafe body(UnsafeRawBufferPointer(start: base, count: count))
+  }
+
+  /// As `withBytes`, for going back to bytes already written.
+  mutating func withMutableBytes<R>(
+    _ body: (UnsafeMutableRawBufferPointer) throws -> R
+  ) rethrows -> R {
+    try unsafe body(UnsafeMutableRawBufferPointer(start: base, count: count))
+  }
+
+  private static var placeholder: UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(bitPattern: 64)!  // 64 is not null.
+  }
+
+  @inline(never)
+  private mutating func grow(by byteCount: Int) {
+    let needed = count + byteCount
+    let newCapacity = max(needed, capacity * 2, 256)
+    let moved = unsafe isSpilled ? realloc(base, newCapacity) : malloc(newCapacity)
+    guard let moved = unsafe moved else { fatalError("out of memory: \(newCapacity) bytes") }
+    if !isSpilled { unsafe moved.copyMemory(from: base, byteCount: count) }
+    unsafe base = moved
+    capacity = newCapacity
+    isSpilled = true
+  }
+}
