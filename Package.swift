@@ -22,10 +22,11 @@ let package = Package(
   products: [
     .library(name: "Multiprocessing", type: .static, targets: ["Multiprocessing"]),
     .library(name: "ProcessorTopology", type: .static, targets: ["ProcessorTopology"]),
+    .executable(name: "scaling", targets: ["scaling"]),
+    .executable(name: "mproc", targets: ["mproc"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
   ],
   targets: [
@@ -48,8 +49,45 @@ let package = Package(
         "CMultiprocessing",
         "ProcessorTopology",
         .product(name: "SystemPackage", package: "swift-system"),
-        .product(name: "Logging", package: "swift-log"),
       ],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "mproc",
+      dependencies: [
+        "ProcessorTopology",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "ProcessorTopologyTests",
+      dependencies: [
+        "ProcessorTopology",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "MultiprocessingTests", dependencies: ["Multiprocessing"], swiftSettings: swiftSettings),
+    .target(
+      name: "ScalingBenchmark",
+      dependencies: [
+        "Multiprocessing",
+        "ProcessorTopology",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "scaling",
+      dependencies: [
+        "ScalingBenchmark",
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks/Scaling",
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "ScalingBenchmarkTests",
+      dependencies: ["ScalingBenchmark", "Multiprocessing", "ProcessorTopology"],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "Scenarios", dependencies: ["Multiprocessing"], path: "Tests/Scenarios",

@@ -1,5 +1,5 @@
-// A file for results, opened before the benchmark starts: that it cannot be written is better learnt
-// then than after an hour. What it held is kept until there is something to replace it with.
+// A file for results, opened before the benchmark starts: that it cannot be written is better
+// learnt then than after an hour. What it held is kept until there is something to replace it with.
 
 import ArgumentParser
 import SystemPackage

@@ -2,7 +2,6 @@
 // writes the report. The work itself is in the library ScalingBenchmark.
 
 import ArgumentParser
-import Glibc
 import ScalingBenchmark
 import SystemPackage
 
@@ -22,13 +21,15 @@ struct ScalingCommand: AsyncParsableCommand {
   @Option(name: .customLong("class"), help: "Size of the problem: S, W, A, B or C.")
   var problemClass = "W"
 
-  @Option(help: "Numbers of workers, as in 1,2,4 or 1-4. (default: 1 to all usable CPUs)")
+  @Option(
+    parsing: .unconditional,
+    help: "Numbers of workers, as in 1,2,4 or 1-4. (default: 1 to all usable CPUs)")
   var workers: String?
 
   @Option(help: "Placements: spread, compact, none, …, or CPU numbers as in cpus:0,1.")
   var placements = "spread"
 
-  @Option(help: "Trials of each configuration.")
+  @Option(parsing: .unconditional, help: "Trials of each configuration.")
   var repetitions = 5
 
   @Option(help: "What processes are compared with: serial, threads, both or none.")
@@ -44,7 +45,15 @@ struct ScalingCommand: AsyncParsableCommand {
   var plot: String?
 
   mutating func run() async throws {
-    let benchmark = try ScalingBenchmark(benchmarkConfiguration())
+    let benchmark: ScalingBenchmark
+    do {
+      benchmark = try ScalingBenchmark(benchmarkConfiguration())
+    } catch let error as ScalingError {
+      throw ValidationError(error.description)
+    }
+    if let output, output == plot {
+      throw ValidationError("--output and --plot name the same file, '\(output)'; name two")
+    }
     let reportFile = try output.map { try OutputFile($0, option: "--output") }
     let plotFile = try plot.map { try OutputFile($0, option: "--plot") }
     let progress = ProgressLine()

@@ -12,6 +12,7 @@
 
 #define CAPACITY 4096
 #define LEDGER 1024
+#define SCALE (UNDER_SANITIZER ? 2 : 15)
 #define LOST_NS INT64_C(30000000000)
 
 struct plan {
@@ -209,7 +210,190 @@ static void run_threads(const struct plan *plan, uint64_t start)
     pair_close(&pair);
 }
 
-#define SCALE (UNDER_SANITIZER ? 2 : 15)
+/*
+ * The Dekker pair itself, without a kernel in between: in each round one side
+ * publishes and looks whether the other sleeps, while the other announces its
+ * sleep and looks for a record. One of them must see the other.
+ */
+struct meeting {
+    struct pair pair;
+    uint64_t rounds;
+    uint64_t arrived[2][16]; /* a line for each side */
+    uint64_t saw_record;
+};
+
+static void meet(struct meeting *meeting, int side, uint64_t round)
+{
+    unsigned looks = 0;
+
+    mproc_store_release(&meeting->arrived[side][0], round);
+    while (mproc_load_acquire(&meeting->arrived[!side][0]) < round)
+        if (++looks % 4096 == 0)
+            sched_yield();
+}
+
+/* The two must run at once, which the scheduler does not promise by itself. */
+static void pin_to(int nth)
+{
+    cpu_set_t all, one;
+
+    REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all) || nth-- > 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+        return;
+    }
+}
+
+/* Up to about 100 ns, so that the two meet in every order. */
+static void stagger(uint64_t *random)
+{
+    for (uint64_t i = next_random(random) >> 56; i > 0; i--)
+        __asm__ volatile("" ::: "memory");
+}
+
+static void *announce_rounds(void *argument)
+{
+    struct meeting *meeting = argument;
+    struct mproc_channel *channel = &meeting->pair.worker;
+
+    uint64_t random = 1;
+
+    pin_to(1);
+    for (uint64_t round = 1; round <= meeting->rounds; round++) {
+        const void *payload;
+        uint32_t kind;
+        size_t size;
+
+        meet(meeting, 0, 2 * round);
+        stagger(&random);
+        mproc_channel_announce_sleep(channel, MPROC_WORD_TAIL);
+        meeting->saw_record =
+            mproc_ring_peek(channel, &payload, &size, &kind) == 1;
+        meet(meeting, 0, 2 * round + 1);
+        mproc_channel_end_sleep(channel);
+        REQUIRE(mproc_ring_peek(channel, &payload, &size, &kind) == 1);
+        mproc_ring_consume(channel);
+    }
+    return NULL;
+}
+
+static void sleeper_and_waker_see_each_other(void)
+{
+    static struct meeting meeting;
+    struct mproc_channel *channel = &meeting.pair.application;
+    uint64_t met[4] = {0}, random = 2;
+    pthread_t thread;
+
+    meeting.rounds = SCALE * 20000;
+    pair_open(&meeting.pair, CAPACITY, 0, TWO_MAPPINGS);
+    REQUIRE(pthread_create(&thread, NULL, announce_rounds, &meeting) == 0);
+    pin_to(0);
+    for (uint64_t round = 1; round <= meeting.rounds; round++) {
+        bool saw_sleeper;
+
+        REQUIRE(mproc_ring_reserve(channel, 8) != NULL);
+        mproc_ring_commit(channel, 8, 1);
+        meet(&meeting, 1, 2 * round);
+        stagger(&random);
+        mproc_ring_publish(channel);
+        saw_sleeper = mproc_channel_peer_sleeps(channel, MPROC_WORD_TAIL);
+        meet(&meeting, 1, 2 * round + 1);
+        REQUIRE(saw_sleeper || meeting.saw_record);
+        met[saw_sleeper * 2 + meeting.saw_record]++;
+        mproc_ring_set_limit(channel, channel->tail - 16);
+    }
+    pthread_join(thread, NULL);
+    printf("       saw: sleeper %lu, record %lu, both %lu\n",
+           (unsigned long)met[2], (unsigned long)met[1],
+           (unsigned long)met[3]);
+}
+
+/*
+ * The application as a pool has it: one thread submits, another drains and
+ * frees. Room passes from the worker's reads over two threads to the producer.
+ */
+struct drainer {
+    struct mproc_channel *channel;
+    uint64_t count;
+};
+
+static void *drain(void *argument)
+{
+    const struct drainer *drainer = argument;
+    struct mproc_channel *channel = drainer->channel;
+
+    for (uint64_t number = 0; number < drainer->count; number++) {
+        const void *payload;
+        uint32_t kind;
+        size_t size;
+        int found;
+
+        while ((found = mproc_ring_peek(channel, &payload, &size, &kind)) == 0)
+            sched_yield();
+        REQUIRE(found == 1 && size == 8);
+        mproc_ring_set_limit(channel, *(const uint64_t *)payload);
+        mproc_ring_consume(channel);
+        mproc_ring_publish_head(channel);
+    }
+    return NULL;
+}
+
+/* Answers each record with the position after it. */
+static void *echo_positions(void *argument)
+{
+    const struct drainer *worker = argument;
+    struct mproc_channel *channel = worker->channel;
+
+    for (uint64_t number = 0; number < worker->count; number++) {
+        const void *payload;
+        uint64_t *reply;
+        uint32_t kind;
+        size_t size;
+        int found;
+
+        while ((found = mproc_ring_peek(channel, &payload, &size, &kind)) == 0)
+            sched_yield();
+        REQUIRE(found == 1 && has_pattern(payload, size, number));
+        mproc_ring_consume(channel);
+        while ((reply = mproc_ring_reserve(channel, 8)) == NULL) {
+            REQUIRE(mproc_ring_refresh_limit(channel) == 0);
+            sched_yield();
+        }
+        *reply = channel->head;
+        mproc_ring_commit(channel, 8, 1);
+        mproc_ring_publish(channel);
+    }
+    return NULL;
+}
+
+static void producer_and_drainer_are_two_threads(void)
+{
+    static struct pair pair;
+    struct drainer drainer = {&pair.application, SCALE * 20000};
+    struct drainer worker = {&pair.worker, SCALE * 20000};
+    pthread_t threads[2];
+
+    pair_open(&pair, CAPACITY, UINT64_MAX - 8 * CAPACITY + 1, ONE_MAPPING);
+    REQUIRE(pthread_create(&threads[0], NULL, drain, &drainer) == 0);
+    REQUIRE(pthread_create(&threads[1], NULL, echo_positions, &worker) == 0);
+    for (uint64_t number = 0; number < worker.count; number++) {
+        size_t size = number * 7 % 200;
+        void *room;
+
+        while ((room = mproc_ring_reserve(&pair.application, size)) == NULL)
+            sched_yield();
+        fill_pattern(room, size, number);
+        mproc_ring_commit(&pair.application, size, 1);
+        mproc_ring_publish(&pair.application);
+    }
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+}
+
 
 static void processes_that_spin(void)
 {
@@ -264,6 +448,10 @@ const struct check stress_checks[] = {
      processes_that_sleep, UNDER_TSAN},
     {"two threads over one mapping, spinning", threads_that_spin, false},
     {"two threads over one mapping, sleeping", threads_that_sleep, false},
+    {"sleeper or waker sees the other", sleeper_and_waker_see_each_other,
+     UNDER_TSAN},
+    {"one thread submits while another drains and frees",
+     producer_and_drainer_are_two_threads, false},
     {"no wake-up is lost between two processes", no_wake_up_is_lost,
      UNDER_TSAN},
     {NULL, NULL, false},

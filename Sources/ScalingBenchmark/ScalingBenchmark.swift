@@ -1,8 +1,8 @@
 // The benchmark itself: runs every kernel in every way that is compared, and makes the report.
 //
 // Trials of all configurations take turns, in one direction and then in the other, so that whatever
-// changes on the machine while the benchmark runs falls on all of them alike. Workers exist only for
-// the trial that uses them: those of other configurations are neither in the way nor in memory.
+// changes on the machine while the benchmark runs falls on all of them alike. Workers exist only
+// for the trial that uses them: those of other configurations are neither in the way nor in memory.
 
 public import ProcessorTopology
 

@@ -33,14 +33,12 @@ public struct ScalingConfiguration: Sendable {
   public static func defaultWorkers(usableCPUs: Int) -> [Int] {
     let target = 12
     if usableCPUs <= target { return Array(1...max(1, usableCPUs)) }
-    var counts = [1, 2, 3, 4]
-    let steps = target - counts.count
-    for step in 1...steps {
-      // Equal differences from four to all, each rounded to an even number.
-      let exact = 4 + Double((usableCPUs - 4) * step) / Double(steps)
-      counts.append(step == steps ? usableCPUs : Int((exact / 2).rounded()) * 2)
+    let steps = target - 4
+    // Equal differences from four to all, each rounded to an even number.
+    let large = (1..<steps).map { step in
+      Int((2 + Double((usableCPUs - 4) * step) / Double(2 * steps)).rounded()) * 2
     }
-    return counts
+    return Set([1, 2, 3, 4, usableCPUs] + large).filter { $0 <= usableCPUs }.sorted()
   }
 
   /// Reads worker counts such as "1,2,4" and "1-4,8".

@@ -37,16 +37,17 @@ public enum ScalingError: Error, Sendable, Hashable, CustomStringConvertible {
     case .repetitionsNotPositive(let count):
       "--repetitions: \(count) is not a number of trials; give 1 or more"
     case .tooFewCPUs(let placement, let cpus, let workers):
-      "--placements: \(placement) names \(cpus) CPUs for \(workers) workers; name one for each "
-        + "worker, or give --workers at most \(cpus)"
+      "--placements: \(placement) names \(Formatting.count(cpus, "CPU")) for \(workers) "
+        + "workers; name one for each worker, or give --workers at most \(cpus)"
     case .placement(let name, let error):
       "--placements: \(name) is not possible: \(error); choose other CPUs or another placement "
         + "(`mproc topology` shows what there is)"
     case .noBase:
       "speed-ups need something to compare with; add 1 to --workers, or serial to --baselines"
     case .notEnoughMemory(let needed, let available):
-      "--class: the triad kernel needs \(Formatting.bytes(needed)) and \(Formatting.bytes(available))"
-        + " are available; choose a smaller class, or leave triad out of --kernels"
+      "--class: the triad kernel needs \(Formatting.bytes(needed)) and "
+        + "\(Formatting.bytes(available)) are available; choose a smaller class, or leave "
+        + "triad out of --kernels"
     case .threadStart(let error):
       "a thread could not be started: \(error)"
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ScalingBenchmark
 
-@Suite(.serialized) struct BenchmarkTests {
+@Suite struct BenchmarkTests {
   private let configuration = ScalingConfiguration(
     kernels: [.mandelbrot], problemClass: .s, workers: [1, 2],
     placements: [NamedPlacement(name: "none", placement: .none)], repetitions: 2)
@@ -22,7 +22,9 @@ import Testing
     #expect(report.failureDescriptions == [])
     let ways = report.results.prefix(5).map { "\($0.mode) \($0.workers)" }
     #expect(ways == ["serial 1", "threads 1", "threads 2", "processes 1", "processes 2"])
-    #expect(report.results.map(\.kernel) == [.mandelbrot, .triad].flatMap { Array(repeating: $0, count: 5) })
+    #expect(
+      report.results.map(\.kernel)
+        == [.mandelbrot, .triad].flatMap { Array(repeating: $0, count: 5) })
     #expect(report.results.allSatisfy { $0.seconds.minimum > 0 })
     #expect(progress.map(\.completedTrials) == Array(0..<20))
     #expect(progress.allSatisfy { $0.trialCount == 20 })
@@ -39,7 +41,7 @@ import Testing
     let report = try await benchmark.run()
     #expect(report.results.count == 5)
     #expect(report.failures.count == 5)
-    #expect(report.failureDescriptions[0].hasPrefix("mandelbrot (class S, serial, 1 workers, none)"))
+    #expect(report.failureDescriptions[0].hasPrefix("mandelbrot (class S, serial, 1 worker, none)"))
   }
 
   @Test("a configuration that cannot be measured is refused before anything runs")

@@ -24,7 +24,9 @@ import Testing
 
   @Test(
     "worker lists hold numbers and ranges, sorted and once each",
-    arguments: [("1", [1]), ("4,1,2", [1, 2, 4]), ("1-4", [1, 2, 3, 4]), ("1-3,2,8", [1, 2, 3, 8])])
+    arguments: [
+      ("1", [1]), ("4,1,2", [1, 2, 4]), ("1-4", [1, 2, 3, 4]), ("1-3,2,8", [1, 2, 3, 8]),
+    ])
   func workers(text: String, expected: [Int]) throws {
     #expect(try ScalingConfiguration.workers(text) == expected)
   }
@@ -36,7 +38,9 @@ import Testing
     #expect(throws: ScalingError.self) { try ScalingConfiguration.workers(text) }
   }
 
-  @Test("zero and negative worker counts are refused by name", arguments: [("0", 0), ("-3", -3), ("0-4", 0)])
+  @Test(
+    "zero and negative worker counts are refused by name",
+    arguments: [("0", 0), ("-3", -3), ("0-4", 0)])
   func notPositive(text: String, count: Int) {
     #expect(throws: ScalingError.workerCountNotPositive(count)) {
       try ScalingConfiguration.workers(text)
@@ -69,7 +73,9 @@ import Testing
     #expect(throws: ScalingError.self) { try ExecutionMode.baselines("processes") }
   }
 
-  @Test("default worker counts go from one to all, about twelve of them", arguments: [1, 2, 12, 13, 16, 64, 96, 256])
+  @Test(
+    "default worker counts go from one to all, about twelve of them",
+    arguments: [1, 2, 12, 13, 16, 64, 96, 256])
   func defaults(usableCPUs: Int) {
     let counts = ScalingConfiguration.defaultWorkers(usableCPUs: usableCPUs)
     #expect(counts.first == 1)
@@ -92,8 +98,16 @@ import Testing
     #expect(error { $0.workers = [1, -1] } == .workerCountNotPositive(-1))
     #expect(
       error { $0.workers = [1, 9] } == .tooManyWorkers(requested: 9, limit: 8, usableCPUs: 2))
-    #expect(error({ $0.workers = [2]; $0.baselines = [] }) == .noBase)
-    #expect(error({ $0.workers = [2]; $0.placements = [.init(name: "none", placement: .none)] }) == nil)
+    #expect(
+      error({
+        $0.workers = [2]
+        $0.baselines = []
+      }) == .noBase)
+    #expect(
+      error({
+        $0.workers = [2]
+        $0.placements = [.init(name: "none", placement: .none)]
+      }) == nil)
     for change in [
       { $0.workers = [] }, { $0.kernels = [] }, { $0.placements = [] },
     ] as [(inout ScalingConfiguration) -> Void] {
@@ -112,7 +126,10 @@ import Testing
   func tooFewCPUs() throws {
     let cpu = try #require(topology.allowed.first { _ in true })
     #expect(
-      error({ $0.workers = [1, 2]; $0.placements = [NamedPlacement(cpus: [cpu])] })
+      error({
+        $0.workers = [1, 2]
+        $0.placements = [NamedPlacement(cpus: [cpu])]
+      })
         == .tooFewCPUs(placement: "cpus:\(cpu)", cpus: 1, workers: 2))
   }
 

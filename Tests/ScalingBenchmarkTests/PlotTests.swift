@@ -2,11 +2,11 @@ import Foundation
 import ProcessorTopology
 import Testing
 
+@testable import ScalingBenchmark
+
 #if canImport(FoundationXML)
   import FoundationXML
 #endif
-
-@testable import ScalingBenchmark
 
 /// Collects what a plot shows.
 private final class Reader: NSObject, XMLParserDelegate {
@@ -86,6 +86,13 @@ private final class Reader: NSObject, XMLParserDelegate {
     ])
   func ticks(values: ClosedRange<Double>, expected: [Double]) {
     #expect(PlotScale(values: values, start: 0, end: 100).ticks(about: 6) == expected)
+  }
+
+  @Test("few numbers of workers all have ticks, many have multiples of a power of two")
+  func workerTicks() {
+    #expect(PlotScale.workerTicks([1, 2, 3, 6]) == [1, 2, 3, 6])
+    #expect(PlotScale.workerTicks((1...16).map(Double.init)) == [1, 2, 4, 6, 8, 10, 12, 14, 16])
+    #expect(PlotScale.workerTicks((1...30).map(Double.init)) == [1, 4, 8, 12, 16, 20, 24, 28, 30])
   }
 
   @Test("ticks too close to each other are left out, never the last")

@@ -97,11 +97,17 @@ import Testing
       #expect(written["placement"] as? String == "spread")
       #expect(written["mode"] as? String == result.mode.rawValue)
       #expect(written["workers"] as? Int == result.workers)
-      #expect(written["seconds_median"] as? Double == result.seconds.median)
-      #expect(written["seconds_min"] as? Double == result.seconds.minimum)
-      #expect(written["speedup"] as? Double == result.speedup)
-      #expect(written["efficiency"] as? Double == result.efficiency)
-      #expect(written["karp_flatt"] as? Double == result.karpFlatt)
+      let numbers = [
+        ("seconds_median", result.seconds.median), ("seconds_min", result.seconds.minimum),
+        ("speedup", result.speedup), ("efficiency", result.efficiency),
+        ("karp_flatt", result.karpFlatt),
+      ]
+      for (name, value) in numbers {
+        // The reader of Foundation is off by some units in the last place.
+        let number = written[name] as? Double
+        #expect((number == nil) == (value == nil))
+        #expect(abs((number ?? 0) - (value ?? 0)) < 1e-13, "\(name)")
+      }
       #expect(written["verified"] as? Bool == result.isVerified)
       #expect((written["karp_flatt"] is NSNull) == (result.workers == 1))
     }
@@ -140,11 +146,13 @@ import Testing
     #expect(commas == [14, 15, 15])
   }
 
-  @Test("text fits 100 columns and says what was verified", arguments: [nil, Mismatch("sx", expected: 1, found: 2)])
+  @Test(
+    "text fits 100 columns and says what was verified",
+    arguments: [nil, Mismatch("sx", expected: 1, found: 2)])
   func text(mismatch: Mismatch?) {
     let report = ScalingReport.fixture(workers: [1, 2, 4, 8], mismatch: mismatch)
     let lines = report.text.split(separator: "\n", omittingEmptySubsequences: false)
-    for line in lines.dropFirst(2) { #expect(line.count <= 100, "\(line)") }
+    for line in lines { #expect(line.count <= 100, "\(line)") }
     #expect(report.text.contains("All results verified.") == (mismatch == nil))
     #expect(report.text.contains("  NO\n") == (mismatch != nil))
     #expect(report.text.contains("peak at"))
@@ -162,7 +170,9 @@ import Testing
 
   @Test(
     "byte counts take the largest unit that fits",
-    arguments: [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (32 << 20, "32 MiB"), (12 << 30, "12 GiB")])
+    arguments: [
+      (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (32 << 20, "32 MiB"), (12 << 30, "12 GiB"),
+    ])
   func bytes(count: Int, expected: String) {
     #expect(Formatting.bytes(count) == expected)
   }

@@ -84,7 +84,9 @@ private struct Touch: KernelShare {
   @Test("the warm-up takes tasks from the whole problem, two a worker at least")
   func sample() {
     let kernel = Mandelbrot(side: 160, stepLimit: 1, expectedSteps: 0)
-    #expect(kernel.sample(of: Array(0..<160), workerCount: 1) == stride(from: 0, to: 160, by: 16).map { $0 })
+    #expect(
+      kernel.sample(of: Array(0..<160), workerCount: 1)
+        == stride(from: 0, to: 160, by: 16).map { $0 })
     #expect(kernel.sample(of: Array(0..<160), workerCount: 40).count == 80)
     #expect(kernel.sample(of: [1, 2, 3], workerCount: 40) == [1, 2, 3])
   }

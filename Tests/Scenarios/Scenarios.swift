@@ -10,6 +10,8 @@ enum Scenarios {
   static func main() async throws {
     unsafe setlinebuf(unsafe stdout)
     print("main runs", CommandLine.arguments)
+    if CommandLine.arguments.contains("pool") { return try await PoolScenarios.tour() }
+    if CommandLine.arguments.contains("bench") { return try await PoolScenarios.bench() }
     for method in [StartMethod.forkServer, .spawn] {
       let options = ProcessOptions(startMethod: method)
       let c = ContinuousClock()

@@ -1,7 +1,9 @@
 /* Descriptors and messages. The only file that retries EINTR. */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -267,4 +269,19 @@ int64_t mproc_file_size(int descriptor) {
 int mproc_open_null(void) {
   int descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC);
   return descriptor < 0 ? -errno : descriptor;
+}
+
+static void flush_pending(FILE *stream) {
+  /* glibc's own bookkeeping: fflush takes the lock even with nothing to do. */
+  if (stream->_IO_write_ptr != stream->_IO_write_base)
+    fflush(stream);
+}
+
+void mproc_flush_standard_streams(void) {
+  flush_pending(stdout);
+  flush_pending(stderr);
+}
+
+int mproc_current_cpu(void) {
+  return sched_getcpu();
 }

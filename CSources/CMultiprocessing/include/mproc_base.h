@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 /* Most descriptors that one message carries. */
-#define MPROC_MESSAGE_DESCRIPTORS 8
+#define MPROC_MESSAGE_DESCRIPTORS 10
 /* Largest message that the sockets here carry in one piece, in bytes. */
 #define MPROC_MESSAGE_BYTES (96 * 1024)
 
@@ -74,6 +74,13 @@ uint64_t mproc_now_ns(void);
 
 /* Starts a detached thread with every signal blocked. */
 int mproc_thread_start(const char *name, void *(*body)(void *), void *context);
+
+/* Writes out what standard output and error hold; a few instructions when that
+ * is nothing. */
+void mproc_flush_standard_streams(void);
+
+/* The CPU that the caller runs on now; -1 when the kernel does not say. */
+int mproc_current_cpu(void);
 
 /* A counting semaphore of this process, from zero; NULL without memory. */
 void *mproc_semaphore_create(void);

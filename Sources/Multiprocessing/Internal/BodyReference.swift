@@ -12,8 +12,8 @@ struct BodyReference: Sendable {
   private let resultTypes: @Sendable () -> [Any.Type]
 
   /// Throws `notTransferable` when the closure captures something.
-  private init(
-    _ shape: BodyShape, _ words: ClosureWords, typeHash: Int,
+  init(
+    _ shape: BodyShape, _ words: ClosureWords, parameters: BodyParameters = .pack, typeHash: Int,
     arguments: @escaping @Sendable () -> [Any.Type], results: @escaping @Sendable () -> [Any.Type]
   ) throws(ProcessError) {
     var metadata: UInt = 0
@@ -23,7 +23,8 @@ struct BodyReference: Sendable {
         throw .captures(arguments(), results())
       }
     }
-    key = BodyKey(shape: shape, code: words.code, innerCode: inner, types: typeHash)
+    key = BodyKey(
+      shape: shape, parameters: parameters, code: words.code, innerCode: inner, types: typeHash)
     self.words = (words.code, words.context, metadata)
     argumentTypes = arguments
     resultTypes = results
@@ -46,7 +47,7 @@ struct BodyReference: Sendable {
       }
     }
     return BodyName(
-      shape: key.shape, code: code, arguments: try Self.names(argumentTypes()),
+      shape: key.shape, parameters: key.parameters, code: code, arguments: try Self.names(argumentTypes()),
       results: try Self.names(resultTypes()))
   }
 
@@ -141,7 +142,7 @@ func typeList<each T>(_ types: repeat (each T).Type) -> [Any.Type] {
 }
 
 /// Tells the types of one body from those of another whose code the linker may have folded with it.
-private func typeHash<each T>(_ types: repeat (each T).Type) -> Int {
+func typeHash<each T>(_ types: repeat (each T).Type) -> Int {
   var hash = 0
   for type in repeat each types {
     hash = hash &* 31 &+ ObjectIdentifier(type).hashValue

@@ -16,6 +16,8 @@ struct StartRequest {
   var submissions: Int32 = -1
   var completions: Int32 = -1
   var bell: Int32 = -1
+  var argumentArena: Int32 = -1
+  var resultArena: Int32 = -1
   var payload: [UInt8] = []
   var payloadDescriptor: Int32 = -1
 
@@ -58,6 +60,8 @@ struct StartRequest {
                 unsafe start.submissions = submissions
                 unsafe start.completions = completions
                 unsafe start.bell = bell
+                unsafe start.argument_arena = argumentArena
+                unsafe start.result_arena = resultArena
                 unsafe start.payload_descriptor = payloadDescriptor
                 return unsafe body(&start)
               }

@@ -1,4 +1,325 @@
+// A pool's worker: takes records from its ring, runs their bodies, and puts the outcomes into the other.
+//
+// Everything that the application needs to know after a crash is in shared memory before it matters: the
+// record is accepted before its first item runs, the cursor moves on when an item's result is stored, and a
+// result becomes visible with one store of the tail. A kill between any two of these loses exactly the item
+// that ran.
+
 internal import CMultiprocessing
+internal import Glibc
+internal import Synchronization
+
 enum WorkerMain {
-  static func run(_ start: mproc_start) -> Int32 { 0 }
+  /// Serves until the application says stop; the exit status.
+  static func run(_ start: mproc_start) -> Int32 {
+    guard let worker = unsafe Worker(start) else { return 126 }
+    unsafe ControlThread.start(start.control) { worker.cancellation.cancel($0) }
+    repeat {
+      worker.cancellation.reset()
+      // A cancelled task stays cancelled: the next record needs a new one.
+      MainThread.shared.run({ worker.cancellation.set($0) }, { await worker.serve() })
+    } while !worker.isStopped
+    return 0
+  }
+}
+
+/// One worker process. Its main thread alone uses it, `cancellation` aside.
+@safe
+private final class Worker: @unchecked Sendable {
+  let cancellation = RecordCancellation()
+  private(set) var isStopped = false
+
+  private let channel: UnsafeMutablePointer<mproc_channel>
+  private let arguments: OpaquePointer
+  private let results: OpaquePointer
+  private let bell: Int32
+  private let spinNanoseconds: UInt64
+  private var bodies: [UInt32: Result<LoadedBody, ProcessError>] = [:]
+  private let context = IncomingTransfer()
+
+  init?(_ start: mproc_start) {
+    var submissions = unsafe mproc_segment()
+    var completions = unsafe mproc_segment()
+    let channel = UnsafeMutablePointer<mproc_channel>.allocate(capacity: 1)
+    var arguments: OpaquePointer?
+    var results: OpaquePointer?
+    guard
+      unsafe mproc_segment_map(start.completions, Int32(MPROC_SEGMENT_WRITABLE), &completions) == 0,
+      unsafe mproc_segment_map(start.submissions, 0, &submissions) == 0,
+      unsafe mproc_channel_open(channel, &completions, &submissions) == 0,
+      unsafe mproc_arena_open(start.argument_arena, 0, &arguments) == 0,
+      unsafe mproc_arena_open(start.result_arena, 1, &results) == 0,
+      let arguments = unsafe arguments, let results = unsafe results,
+      unsafe start.payload_bytes >= MemoryLayout<WorkerParameters>.size, let payload = unsafe start.payload
+    else { return nil }
+    // Where the kernel has no such seal the application's checks still hold.
+    _ = unsafe mproc_segment_seal(start.completions)
+    _ = unsafe mproc_close(start.completions)
+    _ = unsafe mproc_close(start.submissions)
+    unsafe self.channel = channel
+    unsafe self.arguments = unsafe arguments
+    unsafe self.results = unsafe results
+    bell = unsafe start.bell
+    spinNanoseconds = unsafe payload.loadUnaligned(as: WorkerParameters.self).spinNanoseconds
+  }
+
+  // MARK: - Taking records
+
+  /// Serves until it is told to stop or its task has been cancelled.
+  func serve() async {
+    while true {
+      var payload: UnsafeRawPointer?
+      var size = 0
+      var kind: UInt32 = 0
+      let found = unsafe mproc_ring_peek(channel, &payload, &size, &kind)
+      if found == 0 {
+        waitForRecord()
+        continue
+      }
+      guard found == 1 else { fatalError("the submission ring is damaged") }
+      let record = unsafe UnsafeRawBufferPointer(start: payload, count: size)
+      switch kind {
+      case SubmissionKind.define: unsafe define(record)
+      case SubmissionKind.tasks: unsafe await run(record)
+      default: isStopped = true
+      }
+      unsafe mproc_ring_consume(channel)
+      if isStopped || Task.isCancelled { return }
+    }
+  }
+
+  private func waitForRecord() {
+    let cpu = mproc_current_cpu()
+    unsafe mproc_channel_set_cpu(channel, cpu)
+    // Spinning against the application on its own CPU would cost it whole time slices.
+    if spinNanoseconds > 0, unsafe mproc_channel_peer_cpu(channel) != cpu {
+      let end = mproc_now_ns() + spinNanoseconds
+      repeat {
+        for _ in 0..<64 {
+          if unsafe mproc_ring_has_records(channel) { return }
+          mproc_pause()
+        }
+      } while mproc_now_ns() < end
+    }
+    let head = unsafe UInt32(truncatingIfNeeded: channel.pointee.head)
+    _ = unsafe mproc_channel_sleep(channel, MPROC_WORD_TAIL, head, -1)
+  }
+
+  private func define(_ record: UnsafeRawBufferPointer) {
+    var reader = unsafe ByteReader(record)
+    guard let number = try? reader.readValue(as: UInt32.self),
+      let name = try? ValueCoding.decode(BodyName.self, from: &reader, context: nil)
+    else { fatalError("a definition in the submission ring is damaged") }
+    bodies[number] = Result { () throws(ProcessError) in try LoadedBody(name) }
+  }
+
+  // MARK: - Running
+
+  private func run(_ record: UnsafeRawBufferPointer) async {
+    var reader = unsafe ByteReader(record)
+    guard let header = try? reader.readValue(as: TaskHeader.self) else {
+      fatalError("a task in the submission ring is damaged")
+    }
+    if header.flags & TaskHeader.isInArena != 0 {
+      guard let reference = try? reader.readValue(as: ArenaReference.self) else {
+        fatalError("a task in the submission ring is damaged")
+      }
+      var bytes: UnsafeRawPointer?
+      let result = unsafe mproc_arena_view(arguments, reference.offset, reference.byteCount, &bytes)
+      precondition(result == 0, "the arguments cannot be mapped: errno \(-result)")
+      reader = unsafe ByteReader(UnsafeRawBufferPointer(start: bytes, count: Int(reference.byteCount)))
+    }
+    unsafe mproc_channel_set_cursor(channel, 0, 0)
+    unsafe mproc_ring_clear_partial(channel)
+    // From here on this record is the one that a crash is charged to.
+    unsafe mproc_channel_set_accepted(channel, channel.pointee.head)
+    let began = header.flags & TaskHeader.isTimed != 0 ? mproc_now_ns() : 0
+    if cancellation.begin(header.number) {
+      await runItems(header, &reader, began)
+    } else {
+      sendFailure(CancellationError(), header, item: 0, isLast: true)
+    }
+    cancellation.end()
+  }
+
+  private func runItems(_ header: TaskHeader, _ reader: inout ByteReader, _ began: UInt64) async {
+    var item: UInt32 = 0
+    while item < header.count {
+      let first = item
+      // Ends when the record is done, an item has failed, or the reserved room is full.
+      var failure: (any Error)?
+      do {
+        var writer = reserveOutput()
+        writer.appendValue(CompletionHeader(number: header.number, first: first, count: 0, flags: 0))
+        var end = writer.count
+        do {
+          let body = try loadedBody(header.body)
+          repeat {
+            if case .sync(let call) = body {
+              try call(&reader, &writer, context)
+            } else if case .async(let call) = body {
+              try await call(&reader, &writer, context)
+            }
+            item += 1
+            end = writer.count
+            if writer.isSpilled { break }
+            unsafe mproc_channel_set_cursor(channel, item, UInt64(end))
+            if header.count > 1, Task.isCancelled { throw CancellationError() }
+          } while item < header.count
+        } catch {
+          writer.truncate(to: end)
+          failure = error
+        }
+        mproc_flush_standard_streams()
+        if item > first {
+          let isLast = failure == nil && item == header.count
+          sendValues(writer, header, first: first, count: item - first, isLast: isLast, began)
+        }
+      }
+      if let failure {
+        sendFailure(failure, header, item: min(item, header.count - 1), isLast: true)
+        return
+      }
+    }
+  }
+
+  private func loadedBody(_ number: UInt32) throws -> LoadedBody {
+    guard let body = bodies[number] else { throw ProcessError.notInThisProcess("body \(number)") }
+    return try body.get()
+  }
+
+  // MARK: - Outcomes
+
+  /// All the free room that one record may take; waits for some.
+  private func reserveOutput() -> ByteWriter {
+    let minimum = 1024
+    var available = 0
+    while true {
+      if let room = unsafe mproc_ring_reserve_most(channel, minimum, &available) {
+        unsafe mproc_ring_set_partial(channel)
+        return unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: room, count: available))
+      }
+      waitForRoom()
+    }
+  }
+
+  private func waitForRoom() {
+    let freed = unsafe channel.pointee.freed
+    guard unsafe mproc_ring_refresh_limit(channel) == 0 else { fatalError("the completion ring is damaged") }
+    if unsafe channel.pointee.freed != freed { return }
+    _ = unsafe mproc_channel_sleep(
+      channel, MPROC_WORD_HEAD, UInt32(truncatingIfNeeded: freed), -1)
+  }
+
+  private func sendValues(
+    _ writer: consuming ByteWriter, _ task: TaskHeader, first: UInt32, count: UInt32, isLast: Bool,
+    _ began: UInt64
+  ) {
+    var header = CompletionHeader(
+      number: task.number, first: first, count: count, flags: isLast ? CompletionHeader.isLast : 0)
+    if began != 0 { header.nanoseconds = UInt32(clamping: mproc_now_ns() - began) }
+    if writer.isSpilled {
+      unsafe writer.withBytes { bytes in
+        unsafe sendThroughArena(
+          UnsafeRawBufferPointer(rebasing: bytes[MemoryLayout<CompletionHeader>.size...]), header)
+      }
+    } else {
+      let size = writer.count
+      unsafe writer.withMutableBytes { unsafe $0.storeBytes(of: header, as: CompletionHeader.self) }
+      unsafe mproc_ring_commit(channel, size, CompletionKind.values)
+      publish()
+    }
+  }
+
+  private func sendThroughArena(_ bytes: UnsafeRawBufferPointer, _ header: CompletionHeader) {
+    var range = unsafe mproc_arena_range()
+    while true {
+      _ = unsafe mproc_arena_release_through(results, mproc_channel_peer_arena_head(channel))
+      let result = unsafe mproc_arena_allocate(results, UInt64(bytes.count), &range)
+      if result == 0 { break }
+      precondition(
+        result == -EAGAIN, "no shared memory for a result of \(bytes.count) bytes: errno \(-result)")
+      usleep(100)
+    }
+    if let target = unsafe range.bytes, let source = bytes.baseAddress {
+      unsafe target.copyMemory(from: source, byteCount: bytes.count)
+    }
+    var header = header
+    header.flags |= CompletionHeader.isInArena
+    let reference = unsafe ArenaReference(
+      offset: range.offset, byteCount: UInt64(bytes.count), position: range.position)
+    var writer = reserveOutput()
+    writer.appendValue(header)
+    writer.appendValue(reference)
+    unsafe mproc_ring_commit(channel, writer.count, CompletionKind.values)
+    publish()
+  }
+
+  private func sendFailure(_ error: any Error, _ task: TaskHeader, item: UInt32, isLast: Bool) {
+    mproc_flush_standard_streams()
+    let header = CompletionHeader(
+      number: task.number, first: item, count: 1, flags: isLast ? CompletionHeader.isLast : 0)
+    var writer = reserveOutput()
+    writer.appendValue(header)
+    FailureCoding.encode(error, into: &writer, context)
+    if writer.isSpilled {
+      // An error's text of more than a ring holds is cut to its type.
+      writer = reserveOutput()
+      writer.appendValue(header)
+      FailureCoding.encode(
+        RemoteError(typeName: String(reflecting: type(of: error)), message: "(its text is too long)"),
+        into: &writer, nil)
+    }
+    unsafe mproc_ring_commit(channel, writer.count, CompletionKind.failure)
+    publish()
+  }
+
+  private func publish() {
+    unsafe mproc_ring_publish(channel)
+    if unsafe mproc_channel_peer_sleeps(channel, MPROC_WORD_TAIL) {
+      _ = mproc_eventfd_ring(bell)
+      unsafe mproc_channel_mark_rung(channel, MPROC_WORD_TAIL)
+    }
+  }
+}
+
+/// Which record runs, and whether the application wants it ended. The hot path is one exchange and one store.
+private final class RecordCancellation: Sendable {
+  private let current = Atomic<UInt64>(0)
+  private let hasRequests = Atomic<Bool>(false)
+  private let state = Mutex<(requests: Set<UInt64>, task: Task<Void, Never>?)>(([], nil))
+
+  func set(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
+
+  func reset() { state.withLock { $0.task = nil } }
+
+  /// False when the record must not run, because it was cancelled before.
+  func begin(_ number: UInt64) -> Bool {
+    current.store(number, ordering: .sequentiallyConsistent)
+    guard hasRequests.load(ordering: .sequentiallyConsistent) else { return true }
+    return state.withLock { state in
+      let isCancelled = state.requests.remove(number) != nil
+      state.requests = state.requests.filter { $0 > number }
+      hasRequests.store(!state.requests.isEmpty, ordering: .sequentiallyConsistent)
+      return !isCancelled
+    }
+  }
+
+  func end() {
+    current.store(0, ordering: .sequentiallyConsistent)
+    // A canceller that saw this record running finishes before the next one starts.
+    if hasRequests.load(ordering: .sequentiallyConsistent) { state.withLock { _ in } }
+  }
+
+  /// On the control thread.
+  func cancel(_ number: UInt64) {
+    hasRequests.store(true, ordering: .sequentiallyConsistent)
+    state.withLock { state in
+      if current.load(ordering: .sequentiallyConsistent) == number {
+        state.task?.cancel()
+      } else {
+        state.requests.insert(number)
+      }
+    }
+  }
 }

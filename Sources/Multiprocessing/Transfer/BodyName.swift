@@ -9,6 +9,20 @@ enum BodyShape: UInt8, Codable {
   var isAsync: Bool { self == .async || self == .asyncVoid || self == .asyncTuple || self == .task }
 }
 
+/// How the arguments of a body are declared, which decides how they are passed.
+enum BodyParameters: UInt8, Codable {
+  /// `(repeat each A)`
+  case pack
+  /// `(A)`
+  case unary
+  /// `(A, B, repeat each C)`
+  case star
+  /// `(A, repeat each C)`
+  case lead
+  /// `(Int, A)`, of which the types name only A
+  case indexed
+}
+
 /// A body by its code and types.
 struct BodyName: Codable {
   /// The code of a closure without captures, or of a function reference in a debug build, which is a box
@@ -20,6 +34,7 @@ struct BodyName: Codable {
   }
 
   var shape: BodyShape
+  var parameters: BodyParameters
   var code: Code
   var arguments: [TypeName]
   /// One type, none for Void, two or more for a tuple.
@@ -29,6 +44,7 @@ struct BodyName: Codable {
 /// What tells one body from another within this process, without naming it.
 struct BodyKey: Hashable {
   var shape: BodyShape
+  var parameters: BodyParameters
   var code: UInt
   var innerCode: UInt
   var types: Int

@@ -22,7 +22,13 @@ enum LoadedBody {
       self = Self.task(type)
     } else {
       let words = try CallableWords(name)
-      self = try Self.open(words, name.shape, arguments[...], results[...])
+      switch name.parameters {
+      case .pack: self = try Self.open(words, name.shape, arguments[...], results[...])
+      case .unary: self = try Self.openUnary(words, name.shape, arguments, results)
+      case .star: self = try Self.openStar(words, name.shape, arguments, results)
+      case .lead: self = try Self.openLead(words, name.shape, arguments, results)
+      case .indexed: self = try Self.openIndexed(words, name.shape, arguments, results)
+      }
     }
   }
 

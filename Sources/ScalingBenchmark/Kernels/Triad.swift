@@ -47,10 +47,10 @@ struct Triad: Workload {
 
   func trial(on runner: some TrialRunner) async throws -> Trial {
     let arrays = try TriadArrays(count: elementCount)
-    defer { TriadArrays.shared.withLock { $0 = nil } }
+    defer { TriadArrays.inUse.withLock { $0[arrays.key] = nil } }
     try await runner.broadcast(TriadFill(arrays: arrays))
     let (seconds, _) = try await timed {
-      try await runner.broadcast(TriadPasses(count: passCount))
+      try await runner.broadcast(TriadPasses(key: arrays.key, count: passCount))
     }
     return Trial(seconds: seconds, mismatch: mismatch(in: arrays))
   }
@@ -83,25 +83,30 @@ struct Triad: Workload {
 /// The three arrays, the same memory in all processes that hold them.
 struct TriadArrays: Codable, Sendable {
   var all: [SharedArray<Double>]
+  /// Names the arrays of one trial, in the process that made them and in its workers.
+  var key: Int
 
   /// As in STREAM.
   static let initialValues = [1.0, 2.0, 0.0]
 
   /// The arrays that this process works on, kept from the filling to the passes: a worker that
   /// dropped them would have to map them again under the clock.
-  static let shared = Mutex<TriadArrays?>(nil)
+  static let inUse = Mutex<[Int: TriadArrays]>([:])
+
+  private static let lastKey = Atomic<Int>(0)
 
   init(count: Int) throws {
     all = try Self.initialValues.map { _ in try SharedArray<Double>(count: count) }
+    key = Self.lastKey.wrappingAdd(1, ordering: .relaxed).newValue
   }
 }
 
-/// Fills a worker's part, and makes the arrays those of its process.
+/// Fills a worker's part, and keeps the arrays in its process.
 struct TriadFill: KernelShare {
   var arrays: TriadArrays
 
   func execute(part: Int, of partCount: Int) {
-    TriadArrays.shared.withLock { $0 = arrays }
+    TriadArrays.inUse.withLock { $0[arrays.key] = arrays }
     for (array, value) in zip(arrays.all, TriadArrays.initialValues) {
       array[array.range(ofPart: part, of: partCount)].withMutableSpan { span in
         for index in span.indices { span[index] = value }
@@ -116,12 +121,13 @@ struct TriadFill: KernelShare {
   }
 }
 
-/// Runs passes on a worker's part of the process's arrays.
+/// Runs passes on a worker's part of the arrays that it keeps.
 struct TriadPasses: KernelShare {
+  var key: Int
   var count: Int
 
   func execute(part: Int, of partCount: Int) {
-    guard let arrays = TriadArrays.shared.withLock({ $0 })?.all else { return }
+    guard let arrays = TriadArrays.inUse.withLock({ $0[key] })?.all else { return }
     let parts = arrays.map { $0[$0.range(ofPart: part, of: partCount)] }
     for pass in 0..<count {
       TriadLoop.pass(

@@ -46,7 +46,9 @@ public struct Mismatch: Sendable, Hashable {
   public var expected: String
   public var found: String
 
-  init(_ quantity: String, expected: some CustomStringConvertible, found: some CustomStringConvertible) {
+  init(
+    _ quantity: String, expected: some CustomStringConvertible, found: some CustomStringConvertible
+  ) {
     self.quantity = quantity
     self.expected = expected.description
     self.found = found.description

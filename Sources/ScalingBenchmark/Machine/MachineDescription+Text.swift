@@ -18,12 +18,14 @@ extension MachineDescription {
 
   /// The one-minute load before and after.
   var loadText: String {
-    "load \(Formatting.fixed(loadBefore.first, 2)) before, \(Formatting.fixed(loadAfter.first, 2)) after"
+    "load \(Formatting.fixed(loadBefore.first, 2)) before, "
+      + "\(Formatting.fixed(loadAfter.first, 2)) after"
   }
 
   var probeText: String {
     guard let probe else { return "cache-line round trip not measured" }
-    return "cache-line round trip of CPUs \(probe.cpus.map(String.init).joined(separator: " and ")): "
+    let cpus = probe.cpus.map(String.init).joined(separator: " and ")
+    return "cache-line round trip of CPUs \(cpus): "
       + "\(Formatting.fixed(probe.nanoseconds, 0)) ns (\(probe.isNear ? "near" : "far"))"
   }
 }

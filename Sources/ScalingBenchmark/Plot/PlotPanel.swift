@@ -10,6 +10,8 @@ struct PlotPanel {
   private let y: PlotScale
   private let workerCounts: [Double]
   private let lastLabelX: Double
+  /// The distance in pixels of the two numbers of workers that are closest to each other.
+  private let closestDistance: Double
 
   struct Curve {
     var series: PlotSeries
@@ -17,11 +19,13 @@ struct PlotPanel {
   }
 
   /// How much room a label with a value takes.
-  private static let labelWidth = 44.0
+  private static let labelWidth = 56.0
   private static let labelHeight = 14.0
-  /// How far apart the points of neighbouring series at one number of workers are drawn, so that
-  /// bars do not hide each other.
-  private static let offset = 5.0
+  /// How far apart the points of neighbouring series at one number of workers are drawn at most,
+  /// so that bars do not hide each other, and as a share of the distance to the next number: more
+  /// would move curves visibly off their places.
+  private static let largestOffset = 5.0
+  private static let largestOffsetShare = 0.05
 
   /// - Parameters:
   ///   - left, right, top, bottom: The frame of the axes with the labels beside it.
@@ -40,6 +44,9 @@ struct PlotPanel {
     lastLabelX = right - Self.labelWidth + 10
     x = PlotScale(values: 1 - margin...last + margin, start: left, end: right - Self.labelWidth)
     y = PlotScale(values: 0...1.06 * highest, start: bottom, end: top)
+    let places = workerCounts.map(x.position)
+    closestDistance =
+      zip(places, places.dropFirst()).map { $1 - $0 }.min() ?? x.end - x.start
   }
 
   func draw(on canvas: inout SVGCanvas) {
@@ -55,25 +62,27 @@ struct PlotPanel {
   private func drawAxes(on canvas: inout SVGCanvas) {
     canvas.text(
       title, at: Point(x: x.start, y: y.end - 14), SVGCanvas.TextStyle(size: 14, isBold: true))
-    for value in y.ticks(about: 6) {
+    let ticks = y.ticks(about: 6)
+    let digits = ticks.allSatisfy { $0 == $0.rounded() } ? 0 : 1
+    for value in ticks {
       let height = y.position(value)
       canvas.line(
         [Point(x: x.start, y: height), Point(x: x.end, y: height)],
         SVGCanvas.Stroke(color: Palette.grid))
       canvas.text(
-        tickText(value), at: Point(x: x.start - 8, y: height + 4),
+        Formatting.fixed(value, digits), at: Point(x: x.start - 8, y: height + 4),
         SVGCanvas.TextStyle(size: 12, color: Palette.faintText, anchor: .end))
     }
     canvas.line(
       [Point(x: x.start, y: y.start), Point(x: x.end, y: y.start)],
       SVGCanvas.Stroke(color: Palette.axis))
-    for value in x.spaced(workerCounts, by: 24) {
+    for value in x.spaced(PlotScale.workerTicks(workerCounts), by: 22) {
       let place = x.position(value)
       canvas.line(
         [Point(x: place, y: y.start), Point(x: place, y: y.start + 5)],
         SVGCanvas.Stroke(color: Palette.axis))
       canvas.text(
-        tickText(value), at: Point(x: place, y: y.start + 20),
+        Formatting.fixed(value, 0), at: Point(x: place, y: y.start + 20),
         SVGCanvas.TextStyle(size: 12, color: Palette.faintText, anchor: .middle))
     }
     canvas.text(
@@ -100,7 +109,7 @@ struct PlotPanel {
       for end in [low, high] {
         canvas.line([Point(x: point.x - 4, y: end), Point(x: point.x + 4, y: end)], stroke)
       }
-      curve.series.drawMarker(at: point, on: &canvas)
+      curve.series.drawMarker(at: point, radius: markerRadius, on: &canvas)
     }
   }
 
@@ -111,7 +120,7 @@ struct PlotPanel {
       ends.map { y.position($0.1.speedup) }, distance: Self.labelHeight, within: y.end...y.start)
     for ((curve, result), height) in zip(ends, heights) {
       canvas.text(
-        Formatting.fixed(result.speedup, result.speedup < 100 ? 2 : 1) + "×",
+        Formatting.fixed(result.speedup, result.speedup < 10 ? 2 : 1) + "×",
         at: Point(x: lastLabelX, y: height + 4),
         SVGCanvas.TextStyle(size: 12, color: curve.series.color, isBold: true))
     }
@@ -123,8 +132,16 @@ struct PlotPanel {
     let middle = Double(curves.count - 1) / 2
     let position = curves.firstIndex { $0.series == curve.series }.map(Double.init) ?? middle
     return Point(
-      x: x.position(Double(result.workers)) + (position - middle) * Self.offset,
+      x: x.position(Double(result.workers)) + (position - middle) * offset,
       y: y.position(result.speedup))
+  }
+
+  private var offset: Double {
+    min(Self.largestOffset, Self.largestOffsetShare * closestDistance)
+  }
+
+  private var markerRadius: Double {
+    closestDistance < 4 * PlotSeries.markerRadius ? 3 : PlotSeries.markerRadius
   }
 
   private var title: String {
@@ -136,9 +153,5 @@ struct PlotPanel {
       case .mandelbrot: "Mandelbrot: uneven tasks"
       }
     return isVerified ? name : name + " (WRONG RESULTS)"
-  }
-
-  private func tickText(_ value: Double) -> String {
-    Formatting.fixed(value, value == value.rounded() ? 0 : 1)
   }
 }

@@ -24,6 +24,15 @@ struct PlotScale {
     return first <= last ? (first...last).map { Double($0) * step } : []
   }
 
+  /// Numbers of workers that get a tick: all of a few, else one and the last and multiples of a
+  /// power of two between them.
+  static func workerTicks(_ counts: [Double]) -> [Double] {
+    guard counts.count > 8, let last = counts.last else { return counts }
+    var step = 1.0
+    while last / step > 8 { step *= 2 }
+    return Set(stride(from: step, through: last, by: step)).union([1, last]).sorted()
+  }
+
   /// Those of `candidates` that are at least `distance` pixels apart, the last one among them.
   func spaced(_ candidates: [Double], by distance: Double) -> [Double] {
     var kept: [Double] = []

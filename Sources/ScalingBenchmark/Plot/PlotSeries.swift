@@ -40,10 +40,13 @@ struct PlotSeries: Sendable, Hashable {
       .sorted { $0.workers < $1.workers }
   }
 
+  static let markerRadius = 4.5
+
   /// Threads are hollow: a baseline stands behind what it is compared with.
-  func drawMarker(at point: SVGCanvas.Point, on canvas: inout SVGCanvas) {
+  func drawMarker(
+    at point: SVGCanvas.Point, radius: Double = Self.markerRadius, on canvas: inout SVGCanvas
+  ) {
     let fill = mode == .processes ? color : Palette.background
-    let radius = 4.5
     func polygon(_ offsets: [(Double, Double)]) {
       canvas.polygon(
         offsets.map { SVGCanvas.Point(x: point.x + radius * $0.0, y: point.y + radius * $0.1) },

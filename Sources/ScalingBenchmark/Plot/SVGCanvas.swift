@@ -59,7 +59,10 @@ struct SVGCanvas {
     element(
       "polygon",
       [
-        ("points", points.map { "\(Self.number($0.x)),\(Self.number($0.y))" }.joined(separator: " ")),
+        (
+          "points",
+          points.map { "\(Self.number($0.x)),\(Self.number($0.y))" }.joined(separator: " ")
+        ),
         ("fill", fill), ("stroke", stroke), ("stroke-width", "1.6"), ("stroke-linejoin", "round"),
       ])
   }

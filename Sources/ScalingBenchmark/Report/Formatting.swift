@@ -40,6 +40,19 @@ enum Formatting {
     String(repeating: " ", count: max(0, width - text.count)) + text
   }
 
+  /// Lines of at most `width` characters, broken at spaces; a longer word keeps its length.
+  static func wrapped(_ text: String, width: Int) -> [String] {
+    var lines: [String] = []
+    for word in text.split(separator: " ") {
+      if let line = lines.last, line.count + 1 + word.count <= width {
+        lines[lines.count - 1] = line + " " + word
+      } else {
+        lines.append(String(word))
+      }
+    }
+    return lines
+  }
+
   /// "1 core", "2 cores".
   static func count(_ number: Int, _ noun: String) -> String {
     "\(number) \(noun)\(number == 1 ? "" : "s")"

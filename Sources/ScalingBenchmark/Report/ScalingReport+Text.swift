@@ -3,11 +3,12 @@
 extension ScalingReport {
   /// The report as text, ending with a line feed.
   public var text: String {
-    var lines = [
-      machine.hardwareText,
-      machine.probeText + "; " + machine.loadText,
+    var lines = [machine.hardwareText, machine.probeText + "; " + machine.loadText].flatMap {
+      Formatting.wrapped($0, width: Self.lineWidth)
+    }
+    lines += [
       "class \(problemClass.rawValue), medians of \(Formatting.count(repetitions, "trial"))"
-        + ", all configurations taking turns",
+        + ", all configurations taking turns"
     ]
     for kernel in kernels {
       lines.append("")
@@ -18,6 +19,8 @@ extension ScalingReport {
     lines += failures.isEmpty ? ["All results verified."] : failureDescriptions
     return lines.map { $0 + "\n" }.joined()
   }
+
+  private static let lineWidth = 100
 
   /// In the order of the results.
   var kernels: [KernelName] {
@@ -64,7 +67,13 @@ extension ScalingReport {
     case .omitted(let reason):
       return name + "not fitted: " + reason
     case .fitted(let law):
-      let peak = law.peak.map { "peak at \(Formatting.fixed($0, 1)) workers" } ?? "no peak"
+      let farthest = 10_000.0
+      let peak =
+        law.peak.map { peak in
+          peak > farthest
+            ? "peak beyond \(Formatting.fixed(farthest, 0)) workers"
+            : "peak at \(Formatting.fixed(peak, 1)) workers"
+        } ?? "no peak"
       return name + "contention σ = \(Formatting.fixed(law.sigma, 5)), coherency κ = "
         + "\(Formatting.fixed(law.kappa, 6)), " + peak
     }

@@ -1,5 +1,5 @@
-// What was measured, and what follows from it. The one model that the text, JSON and CSV writers and
-// the plot read.
+// What was measured, and what follows from it. The one model that the text, JSON and CSV writers
+// and the plot read.
 
 /// The outcome of a benchmark.
 public struct ScalingReport: Sendable {
@@ -18,8 +18,8 @@ public struct ScalingReport: Sendable {
     public var mode: ExecutionMode
     public var workers: Int
     public var seconds: Summary
-    /// The median time of the base over this one's: of the serial baseline where it was run, else of
-    /// one process worker in the same placement.
+    /// The median time of the base over this one's: of the serial baseline where it was run, else
+    /// of one process worker in the same placement.
     public var speedup: Double
     /// Speed-ups at the upper and the lower quartile of the time.
     public var speedupRange: ClosedRange<Double>
@@ -61,7 +61,8 @@ public struct ScalingReport: Sendable {
     failures.compactMap { result in
       result.mismatch.map { mismatch in
         "\(result.kernel.rawValue) (class \(problemClass.rawValue), \(result.mode.rawValue), "
-          + "\(result.workers) workers, \(result.placement)) is wrong: \(mismatch.quantity) is "
+          + "\(Formatting.count(result.workers, "worker")), \(result.placement)) is wrong: "
+          + "\(mismatch.quantity) is "
           + "\(mismatch.found), expected \(mismatch.expected)"
       }
     }

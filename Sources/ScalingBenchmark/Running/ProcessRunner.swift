@@ -1,4 +1,5 @@
-// What the benchmark is about: worker processes of a pool, through nothing but the public interface.
+// What the benchmark is about: worker processes of a pool, through nothing but the public
+// interface.
 
 internal import Multiprocessing
 

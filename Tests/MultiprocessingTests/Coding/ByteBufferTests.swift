@@ -15,7 +15,8 @@ struct ByteBufferTests {
     writer.appendValue(UInt64(1))
     writer.appendValue(UInt64(2))
     #expect(writer.count == 16 && !writer.isSpilled)
-    let isInPlace = unsafe writer.withBytes { unsafe $0.baseAddress == UnsafeRawPointer(memory.baseAddress) }
+    let start = UnsafeRawPointer(memory.baseAddress)
+    let isInPlace = unsafe writer.withBytes { unsafe $0.baseAddress == start }
     #expect(isInPlace)
     writer.appendValue(UInt8(3))
     #expect(writer.count == 17 && writer.isSpilled)

@@ -37,8 +37,8 @@ func littleEndian<I: FixedWidthInteger & BitwiseCopyable>(_ value: I) -> [UInt8]
   unsafe withUnsafeBytes(of: value) { unsafe [UInt8]($0) }
 }
 
-/// Expects that a value arrives as it was sent, also inside other values and when the output outgrows
-/// the region it was given.
+/// Expects that a value arrives as it was sent, also inside other values and when the output
+/// outgrows the region it was given.
 func expectRoundTrip<T: Codable & Equatable>(
   _ value: T, sourceLocation: SourceLocation = #_sourceLocation
 ) throws {

@@ -1,5 +1,6 @@
-// Conformances that are written by hand do what synthesised ones never do: read keys in another order,
-// leave some out, hold several containers at once, write a key twice, read another type than they wrote.
+// Conformances that are written by hand do what synthesised ones never do: read keys in another
+// order, leave some out, hold several containers at once, write a key twice, read another type than
+// they wrote.
 
 import Foundation
 import Testing

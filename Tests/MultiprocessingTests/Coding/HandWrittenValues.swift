@@ -1,5 +1,5 @@
-// The conformances that HandWrittenTests.swift is about. Types without stored properties are classes: an
-// empty structure would travel as its bytes, of which there are none.
+// The conformances that HandWrittenTests.swift is about. Types without stored properties are
+// classes: an empty structure would travel as its bytes, of which there are none.
 
 @testable import Multiprocessing
 

@@ -1,5 +1,5 @@
-// Bytes that another process has damaged give a value or a thrown error: never a trap, a read outside
-// the input, or an allocation that the input could not fill.
+// Bytes that another process has damaged give a value or a thrown error: never a trap, a read
+// outside the input, or an allocation that the input could not fill.
 
 import Foundation
 import Testing

@@ -73,11 +73,19 @@ struct RoundTripTests {
     #expect(try roundTrip(EmptyClass()) !== EmptyClass())
   }
 
-  @Test("optionals of optionals keep their depth when their value is not missing")
+  @Test("optionals of optionals keep their depth")
   func nestedOptionals() throws {
     try expectRoundTrip(5 as Int??)
-    try expectRoundTrip("a" as String??)
-    #expect(try roundTrip(String??.none) == .none)
+    try expectRoundTrip([.some(.none), .none, 5] as [Int??])
+    try expectRoundTrip([.some(.some(.none)), .some(.none), .none, "a"] as [String???])
+    try expectRoundTrip(["a": .some(.none), "b": .none] as [String: String??])
+  }
+
+  @Test("an optional that holds a value which is coded as null still holds it")
+  func optionalNull() throws {
+    try expectRoundTrip([Document.null, .text("a"), .list([.null])])
+    try expectRoundTrip([Document.null, nil])
+    try expectRoundTrip(Holder(before: "", value: Document.null, optional: .null, after: []))
   }
 
   @Test("plain structures and enumerations arrive")
@@ -230,6 +238,33 @@ enum Shape: Codable, Equatable {
   case circle(radius: Double)
   case named(String, sides: [Int])
   indirect case group([Shape])
+}
+
+/// Like the types that mirror JSON.
+enum Document: Codable, Equatable {
+  case null
+  case text(String)
+  case list([Document])
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let text = try? container.decode(String.self) {
+      self = .text(text)
+    } else {
+      self = .list(try container.decode([Document].self))
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .null: try container.encodeNil()
+    case .text(let text): try container.encode(text)
+    case .list(let list): try container.encode(list)
+    }
+  }
 }
 
 indirect enum Tree: Codable, Equatable {

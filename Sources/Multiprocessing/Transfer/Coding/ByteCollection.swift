@@ -1,5 +1,5 @@
-// Foundation's Data, without importing Foundation: its own conformance writes and reads one byte at a
-// time, about a thousand times slower than a copy.
+// Foundation's Data, without importing Foundation: its own conformance writes and reads one byte at
+// a time, about a thousand times slower than a copy.
 
 /// Writes and reads collections of bytes as arrays of UInt8, which is also how `[UInt8]` travels.
 enum ByteCollection {

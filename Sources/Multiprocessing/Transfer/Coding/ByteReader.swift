@@ -1,5 +1,5 @@
-// ByteReader reads from bytes it borrows. Every read is checked against the end, so no input makes it
-// trap or read outside; what is missing is a thrown DecodingError.
+// ByteReader reads from bytes it borrows. Every read is checked against the end, so no input makes
+// it trap or read outside; what is missing is a thrown DecodingError.
 
 /// A cursor over borrowed bytes, which must stay valid as long as the reader is used.
 @safe
@@ -17,7 +17,9 @@ struct ByteReader {
   /// The next `byteCount` bytes; throws `DecodingError` when there are fewer.
   @inline(__always)
   mutating func read(_ byteCount: Int) throws -> UnsafeRawBufferPointer {
-    guard byteCount >= 0, byteCount <= remaining else { throw Self.endedEarly(byteCount, remaining) }
+    guard byteCount >= 0, byteCount <= remaining else {
+      throw Self.endedEarly(byteCount, remaining)
+    }
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: unread[..<byteCount])
     unsafe unread = UnsafeRawBufferPointer(rebasing: unread[byteCount...])
     return unsafe bytes
@@ -31,8 +33,8 @@ struct ByteReader {
     // A value without content may be read where there are no bytes, and then from any address.
     let start = unsafe unread.baseAddress ?? Self.placeholder
     unsafe unread = UnsafeRawBufferPointer(start: start + byteCount, count: remaining - byteCount)
-    // Copying from an aligned address is one call where the type is not known at compile time; the other
-    // way goes through a temporary.
+    // Copying from an aligned address is one call where the type is not known at compile time; the
+    // other way goes through a temporary.
     if UInt(bitPattern: start) & UInt(MemoryLayout<T>.alignment - 1) == 0 {
       return unsafe start.assumingMemoryBound(to: T.self).pointee
     }

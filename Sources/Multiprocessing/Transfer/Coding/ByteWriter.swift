@@ -1,13 +1,13 @@
-// ByteWriter appends bytes to memory it was lent, for example a free stretch of a ring, and moves to
-// heap memory of its own when that is full. Nothing is ever written beyond the lent region; after a
-// spill the region's content is meaningless and the whole output lies in the heap memory.
+// ByteWriter appends bytes to memory it was lent, for example a free stretch of a ring, and moves
+// to heap memory of its own when that is full. Nothing is ever written beyond the lent region;
+// after a spill the region's content is meaningless and the whole output lies in the heap memory.
 
 internal import Glibc
 
 /// An output buffer: a lent region first, memory of its own beyond that.
 ///
-/// Appending costs one comparison and a copy; growing doubles. The lent region must stay valid until
-/// the writer ends or has spilled. One thread at a time.
+/// Appending costs one comparison and a copy; growing doubles. The lent region must stay valid
+/// until the writer ends or has spilled. One thread at a time.
 @safe
 struct ByteWriter: ~Copyable {
   private var base: UnsafeMutableRawPointer
@@ -45,7 +45,8 @@ struct ByteWriter: ~Copyable {
     unsafe allocate(bytes.count).copyMemory(from: source, byteCount: bytes.count)
   }
 
-  /// Appends the bytes of a value for which `ValueCoding.isBytes` holds; others would be torn apart.
+  /// Appends the bytes of a value for which `ValueCoding.isBytes` holds; others would be torn
+  /// apart.
   @inline(__always)
   mutating func appendValue<T>(_ value: T) {
     unsafe withUnsafeBytes(of: value) { unsafe append($0) }

@@ -1,5 +1,5 @@
-// Finding names in keyed containers: first where the next one is expected, then among the first entries,
-// then in an index of all of them.
+// Finding names in keyed containers: first where the next one is expected, then among the first
+// entries, then in an index of all of them.
 
 extension DecodingState {
   /// So many entries are looked at before the names are put into an index.

@@ -1,9 +1,9 @@
-// DecodingState reads one value: it owns the bytes and a frame for each value and nested container that
-// is being read. A frame remembers where its slot lies and, for keyed containers, where the next name is
-// expected.
+// DecodingState reads one value: it owns the bytes and a frame for each value and nested container
+// that is being read. A frame remembers where its slot lies and, for keyed containers, where the
+// next name is expected.
 
-/// The state that all decoders and containers of one decoding share. It is built as `EncodingState` is,
-/// and for the same reason.
+/// The state that all decoders and containers of one decoding share. It is built as `EncodingState`
+/// is, and for the same reason.
 @safe
 final class DecodingState {
   private let parts: UnsafeMutablePointer<Parts>
@@ -54,7 +54,8 @@ final class DecodingState {
     set { unsafe parts.pointee.nextSerial = newValue }
   }
 
-  /// The slots by name of containers that are read in no order, by the serial number of their frames.
+  /// The slots by name of containers that are read in no order, by the serial number of their
+  /// frames.
   @inline(__always)
   var indexes: [Int: [String: SlotRange]] {
     _read { yield unsafe parts.pointee.indexes }
@@ -191,7 +192,12 @@ extension DecodingState {
   func decodeCodable<T: Decodable>(
     _ type: T.Type, _ slot: SlotRange, parent: Int, key: PathKey
   ) throws -> T {
-    guard nesting.enter() else { throw tooDeep(type, path: path(to: parent, adding: key, of: slot)) }
+    var slot = slot
+    // What was written as an optional may be read as what the optional holds.
+    while try slots.tag(at: slot.start, limit: slot.end) == .some { slot.start += 1 }
+    guard nesting.enter() else {
+      throw tooDeep(type, path: path(to: parent, adding: key, of: slot))
+    }
     defer { nesting.leave() }
     let id = push(slot, parent: parent, key: key)
     defer { pop(id) }

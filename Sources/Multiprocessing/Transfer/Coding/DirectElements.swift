@@ -30,8 +30,8 @@ struct DirectElement {
 
   /// How many places to make for all: the count is only known to fit the bytes, and elements may be
   /// larger in memory than there, so not more than the bytes would fill.
-  func capacity<T>(for type: T.Type) -> Int {
-    min(count, byteCount / MemoryLayout<T>.stride + 1)
+  func capacity<T>(for type: T.Type, slotsEach: Int = 1) -> Int {
+    min(count / slotsEach, byteCount / MemoryLayout<T>.stride + 1)
   }
 }
 

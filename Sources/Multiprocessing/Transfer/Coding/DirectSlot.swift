@@ -1,5 +1,5 @@
-// Slots that are written and read without a Codable conformance: strings, values that travel as their
-// bytes, and arrays of those.
+// Slots that are written and read without a Codable conformance: strings, values that travel as
+// their bytes, and arrays of those.
 
 enum DirectSlot {
   /// Appends a slot that is only a tag.
@@ -29,8 +29,9 @@ enum DirectSlot {
     }
   }
 
-  /// Whether a value inside another travels as its bytes. Small enumerations with raw values do not: a
-  /// hand-written conformance may write the raw value and read the enumeration, or the reverse.
+  /// Whether a value inside another travels as its bytes. Small enumerations with raw values do
+  /// not: a hand-written conformance may write the raw value and read the enumeration, or the
+  /// reverse.
   static func travelsAsBytes<T>(_ type: T.Type) -> Bool {
     guard _isPOD(T.self) else { return false }
     return MemoryLayout<T>.size > 2 || !(T.self is any RawRepresentable.Type)

@@ -1,6 +1,6 @@
-// Standard types that the coder takes apart itself. Their own conformances would ask for a container
-// each, and write arrays of numbers one by one. The slots are the ones those conformances would make, or
-// ones that are also accepted where those are expected.
+// Standard types that the coder takes apart itself. Their own conformances would ask for a
+// container each, and write arrays of numbers one by one. The slots are the ones those conformances
+// would make, or ones that are also accepted where those are expected.
 
 /// A type whose slot is written and read without its own `Codable` conformance.
 protocol DirectlyCoded: Codable {
@@ -10,7 +10,8 @@ protocol DirectlyCoded: Codable {
     _ slot: SlotRange, from state: DecodingState, parent: Int, key: PathKey
   ) throws -> Self?
 
-  /// Writes the slot without any state, for values that consist of plain bytes; false: not one of them.
+  /// Writes the slot without any state, for values that consist of plain bytes; false: not one of
+  /// them.
   func appendPlain(to writer: inout ByteWriter) -> Bool
   /// The counterpart; nil: not one of them, or the slot holds something else.
   static func plain(in slots: SlotBytes, at slot: SlotRange) throws -> Self?
@@ -31,7 +32,9 @@ extension DirectlyCoded {
   static func decodeSlot<T>(
     as type: T.Type, _ slot: SlotRange, from state: DecodingState, parent: Int, key: PathKey
   ) throws -> T? {
-    guard let value = try decodeSlot(slot, from: state, parent: parent, key: key) else { return nil }
+    guard let value = try decodeSlot(slot, from: state, parent: parent, key: key) else {
+      return nil
+    }
     return unsafe unsafeBitCast(value, to: T.self)
   }
 
@@ -48,13 +51,18 @@ extension DirectlyCoded {
 extension Optional: DirectlyCoded where Wrapped: Codable {
   func encodeSlot(to state: EncodingState, parent: Int, key: PathKey) throws {
     guard let value = self else { return DirectSlot.append(.null, to: &state.writer) }
-    try state.encodeSlot(value, parent: parent, key: key)
+    try state.encodeSome(value, parent: parent, key: key)
   }
 
   static func decodeSlot(
     _ slot: SlotRange, from state: DecodingState, parent: Int, key: PathKey
   ) throws -> Self? {
-    if try state.slots.tag(at: slot.start, limit: slot.end) == .null { return .some(nil) }
+    var slot = slot
+    switch try state.slots.tag(at: slot.start, limit: slot.end) {
+    case .null: return .some(nil)
+    case .some: slot.start += 1
+    default: break
+    }
     return .some(try state.decodeSlot(Wrapped.self, slot, parent: parent, key: key))
   }
 }
@@ -151,7 +159,9 @@ extension Dictionary: DirectlyCoded where Key: Codable, Value: Codable {
     }
     var pending: Key?
     let isUnkeyed = try state.forEachElement(of: slot, parent: parent, key: key) { element in
-      if element.isFirst { pairs.reserveCapacity(element.capacity(for: (Key, Value).self) / 2) }
+      if element.isFirst {
+        pairs.reserveCapacity(element.capacity(for: (Key, Value).self, slotsEach: 2))
+      }
       guard let key = pending else {
         pending = try element.decode(Key.self, from: state)
         return
@@ -159,7 +169,7 @@ extension Dictionary: DirectlyCoded where Key: Codable, Value: Codable {
       pairs[key] = try element.decode(Value.self, from: state)
       pending = nil
     }
-    guard pending == nil else { throw SlotBytes.malformed("a dictionary has a key without a value") }
+    guard pending == nil else { throw SlotBytes.malformed("a key has no value") }
     return isUnkeyed ? pairs : nil
   }
 }

@@ -1,5 +1,5 @@
-// The three containers that an encode(to:) writes to. They hold no bytes, only the name of a frame; the
-// generic `encode` of each is the witness for the protocols' one requirement per standard type.
+// The three containers that an encode(to:) writes to. They hold no bytes, only the name of a frame;
+// the generic `encode` of each is the witness for the protocols' one requirement per standard type.
 
 struct KeyedEncoding<Key: CodingKey>: KeyedEncodingContainerProtocol {
   let state: EncodingState

@@ -1,9 +1,10 @@
-// What the encoding containers ask for: entries, elements, single values and nested containers. Each
-// write goes to the end of the output when its container is the top, which it nearly always is.
+// What the encoding containers ask for: entries, elements, single values and nested containers.
+// Each write goes to the end of the output when its container is the top, which it nearly always
+// is.
 
 extension EncodingState {
-  /// Writes one entry of a keyed container; `body` writes its slot. When `body` throws, nothing of the
-  /// entry remains.
+  /// Writes one entry of a keyed container; `body` writes its slot. When `body` throws, nothing of
+  /// the entry remains.
   @inline(__always)
   func writeEntry(to id: FrameID, _ name: String, _ body: (PathKey) throws -> Void) throws {
     if id.serial != top.serial, try !makeTop(id) {
@@ -21,7 +22,8 @@ extension EncodingState {
     frames[id.index].count += 1
   }
 
-  /// The same for a container of which it is known that it has no entry of this name and is the top.
+  /// The same for a container of which it is known that it has no entry of this name and is the
+  /// top.
   @inline(__always)
   func writeNewEntry(to id: FrameID, _ name: String, _ body: (PathKey) throws -> Void) throws {
     guard id.serial == top.serial else { return try writeEntry(to: id, name, body) }
@@ -74,8 +76,8 @@ extension EncodingState {
     }
   }
 
-  /// Decides what the value `id` is, when its conformance asks for a container. A second request of the
-  /// same kind, as a superclass makes that shares its subclass's encoder, continues the first.
+  /// Decides what the value `id` is, when its conformance asks for a container. A second request of
+  /// the same kind, as a superclass makes that shares its subclass's encoder, continues the first.
   func decide(_ kind: EncodingFrame.Kind, for id: FrameID) -> FrameID {
     guard isAlive(id) else {
       report(Self.useAfterEnd)

@@ -1,13 +1,13 @@
 // Names in keyed containers are unique: encoding one again replaces its value, as other coders do.
-// A name that may be there already is recognised by one of 64 bits; then the entries are looked through,
-// and when they have become many, a set is kept.
+// A name that may be there already is recognised by one of 64 bits; then the entries are looked
+// through, and when they have become many, a set is kept.
 
 extension EncodingState {
   /// Up to here entries are looked through.
   private static let scanLimit = 32
 
-  /// Registers a name in a keyed container, removes the entry that has it already, and returns where the
-  /// output ends then.
+  /// Registers a name in a keyed container, removes the entry that has it already, and returns
+  /// where the output ends then.
   @inline(__always)
   func claim(_ name: inout String, in frame: Int) throws -> Int {
     let bit = Self.bit(&name)

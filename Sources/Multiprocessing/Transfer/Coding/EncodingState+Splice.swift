@@ -1,7 +1,7 @@
-// Changes to what is written already: a nested container that is written to after its parent went on,
-// and a name that is encoded twice. New bytes are appended to the output first, where all the ordinary
-// rules hold, and then moved to their place, and the frames behind move along. Each such change costs a
-// move of the bytes behind it; ordinary conformances make none.
+// Changes to what is written already: a nested container that is written to after its parent went
+// on, and a name that is encoded twice. New bytes are appended to the output first, where all the
+// ordinary rules hold, and then moved to their place, and the frames behind move along. Each such
+// change costs a move of the bytes behind it; ordinary conformances make none.
 
 extension EncodingState {
   /// Writes one entry at the end of a closed keyed container.
@@ -66,7 +66,8 @@ extension EncodingState {
     frames[frame].count -= 1
   }
 
-  /// Moves the output from `tail` on, with the frames from `firstMoved` on in it, to where `range` is.
+  /// Moves the output from `tail` on, with the frames from `firstMoved` on in it, to where `range`
+  /// is.
   private func replace(
     _ range: Range<Int>, of frame: Int, withBytesFrom tail: Int, framesFrom firstMoved: Int
   ) {

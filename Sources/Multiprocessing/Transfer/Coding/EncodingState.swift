@@ -1,16 +1,16 @@
 // EncodingState writes one value: it owns the stack of open frames and decides where bytes go.
 //
-// A frame is a slot whose content is not complete: that of a value whose encode(to:) runs, or that of a
-// nested container. Open frames form a chain from the outermost value to the one being written, the
-// top; their bytes end where the output ends, so writing to the top is appending. Writing to a frame
-// further down closes those above it. Writing to a closed frame, which only code does that holds several
-// nested containers at once, is slower: see EncodingState+Splice.swift.
+// A frame is a slot whose content is not complete: that of a value whose encode(to:) runs, or that
+// of a nested container. Open frames form a chain from the outermost value to the one being
+// written, the top; their bytes end where the output ends, so writing to the top is appending.
+// Writing to a frame further down closes those above it. Writing to a closed frame, which only code
+// does that holds several nested containers at once, is slower: see EncodingState+Splice.swift.
 
 /// The state that all encoders and containers of one encoding share.
 ///
-/// It never leaves the thread that encodes, and no access to a part of it lasts while another begins. So
-/// that this is not checked again at run time, which would cost a third of the time to encode a small
-/// value, the parts lie behind a pointer.
+/// It never leaves the thread that encodes, and no access to a part of it lasts while another
+/// begins. So that this is not checked again at run time, which would cost a third of the time to
+/// encode a small value, the parts lie behind a pointer.
 @safe
 final class EncodingState {
   /// The output; valid until `finish()`.
@@ -72,8 +72,8 @@ final class EncodingState {
     _modify { yield unsafe &parts.pointee.manyNames }
   }
 
-  /// The output. No container reaches this without having shown that its frame lives, so nothing that
-  /// outlives the encoding does.
+  /// The output. No container reaches this without having shown that its frame lives, so nothing
+  /// that outlives the encoding does.
   @inline(__always)
   var writer: ByteWriter {
     unsafeAddress { unsafe UnsafePointer(output) }
@@ -213,6 +213,20 @@ extension EncodingState {
     } else {
       try encodeOther(value, parent: parent, key: key)
     }
+  }
+
+  /// Writes the slot of what an optional holds; when that is null itself, it is wrapped, so that it
+  /// does not arrive as an optional that holds nothing.
+  @inline(__always)
+  func encodeSome<T: Encodable>(_ value: T, parent: Int, key: PathKey) throws {
+    let start = writer.count
+    try encodeSlot(value, parent: parent, key: key)
+    let tag = unsafe writer.withBytes { unsafe SlotTag(checking: $0[start]) }
+    guard tag == .null || tag == .some else { return }
+    let depth = writer.count - start
+    writer.truncate(to: start)
+    for _ in 0..<depth { DirectSlot.append(.some, to: &writer) }
+    DirectSlot.append(.null, to: &writer)
   }
 
   @inline(never)

@@ -1,5 +1,5 @@
-// The keyed container that an init(from:) reads. It expects names in the order they were written and
-// searches for those that come otherwise.
+// The keyed container that an init(from:) reads. It expects names in the order they were written
+// and searches for those that come otherwise.
 
 struct KeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
   let state: DecodingState

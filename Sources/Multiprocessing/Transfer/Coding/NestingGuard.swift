@@ -1,14 +1,15 @@
-// NestingGuard bounds how deep values may nest, so that a long linked list or hostile input ends in a
-// thrown error and not in a stack overflow.
+// NestingGuard bounds how deep values may nest, so that a long linked list or hostile input ends in
+// a thrown error and not in a stack overflow.
 
 internal import Glibc
 
 /// Counts nested values and watches the stack they use.
 ///
-/// At most `maximumDepth` values of Codable types may nest. A level takes the coder and the type's own code
-/// one to seven kilobytes of stack, so a count alone protects nothing: a level is also refused when less
-/// than 128 KiB of the thread's stack are left. A stack of 512 KiB is safe so, and one of 8 MiB, which is
-/// usual, reaches the full depth. The thread is asked for its limits only beyond the first 64 KiB used.
+/// At most `maximumDepth` values of Codable types may nest. A level takes the coder and the type's
+/// own code one to seven kilobytes of stack, so a count alone protects nothing: a level is also
+/// refused when less than 128 KiB of the thread's stack are left. A stack of 512 KiB is safe so,
+/// and one of 8 MiB, which is usual, reaches the full depth. The thread is asked for its limits
+/// only beyond the first 64 KiB used.
 struct NestingGuard {
   static let maximumDepth = 1000
   private static let reserveByteCount = 128 << 10
@@ -63,7 +64,7 @@ struct NestingGuard {
 
   /// The addresses of the calling thread's stack.
   private static func threadStack() -> Range<Int>? {
-    var attributes = unsafe pthread_attr_t()
+    var attributes = pthread_attr_t()
     guard unsafe threadAttributes(pthread_self(), &attributes) == 0 else { return nil }
     defer { unsafe _ = pthread_attr_destroy(&attributes) }
     var address: UnsafeMutableRawPointer?
@@ -75,7 +76,8 @@ struct NestingGuard {
   }
 }
 
-/// glibc declares this function only for C that asks for GNU extensions, which an import of Glibc does not.
+/// glibc declares this function only for C that asks for GNU extensions, which an import of Glibc
+/// does not.
 @_silgen_name("pthread_getattr_np")
 private func threadAttributes(
   _ thread: pthread_t, _ attributes: UnsafeMutablePointer<pthread_attr_t>

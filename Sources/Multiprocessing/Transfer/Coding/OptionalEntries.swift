@@ -1,11 +1,13 @@
-// Optionals in keyed containers. The protocols have a requirement for each standard type with a default
-// that the compiler prefers to a generic witness, so each is written out; all do the same.
+// Optionals in keyed containers. The protocols have a requirement for each standard type with a
+// default that the compiler prefers to a generic witness, so each is written out; all do the same.
 
 extension KeyedEncoding {
   @inline(__always)
   private func encodeOptional<T: Encodable>(_ value: T?, _ key: Key) throws {
     guard let value else { return try state.leaveOut(key.stringValue, in: id) }
-    try encode(value, forKey: key)
+    try state.writeEntry(to: id, key.stringValue) {
+      try state.encodeSome(value, parent: id.index, key: $0)
+    }
   }
 
   func encodeIfPresent<T: Encodable>(_ value: T?, forKey key: Key) throws {
@@ -34,9 +36,13 @@ extension KeyedDecoding {
   @inline(__always)
   private func decodeOptional<T: Decodable>(_ type: T.Type, _ key: Key) throws -> T? {
     var name = key.stringValue
-    guard let slot = try state.find(&name, in: id) else { return nil }
+    guard var slot = try state.find(&name, in: id) else { return nil }
     defer { state.advance(id, past: slot) }
-    if try state.slots.tag(at: slot.start, limit: slot.end) == .null { return nil }
+    switch try state.slots.tag(at: slot.start, limit: slot.end) {
+    case .null: return nil
+    case .some: slot.start += 1
+    default: break
+    }
     return try state.decodeSlot(
       type, slot, parent: id.index, key: .name(byteCount: name.utf8.count))
   }

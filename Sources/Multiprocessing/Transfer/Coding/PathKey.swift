@@ -1,15 +1,16 @@
 // How the coder names what it is working on: steps of coding paths, and frames.
 
-/// One step from a value to the value that holds it. A name is only its length: the name itself stands in
-/// the encoded bytes before the slot, and is read from there when something fails.
+/// One step from a value to the value that holds it. A name is only its length: the name itself
+/// stands in the encoded bytes before the slot, and is read from there when something fails.
 enum PathKey {
   case root
   case name(byteCount: Int)
   case index(Int)
 }
 
-/// Names a frame of a running encoding or decoding. Frames end with the value they belong to and their
-/// places are used again, so a container that outlives its value is recognised by the serial number.
+/// Names a frame of a running encoding or decoding. Frames end with the value they belong to and
+/// their places are used again, so a container that outlives its value is recognised by the serial
+/// number.
 struct FrameID {
   var index: Int
   var serial: Int

@@ -9,8 +9,8 @@ struct SlotRange {
   var end: Int
 }
 
-/// Encoded bytes, borrowed. Every function throws `DecodingError` when the bytes are not what they should
-/// be, and none reads beyond its `limit`, which callers take from an enclosing slot.
+/// Encoded bytes, borrowed. Every function throws `DecodingError` when the bytes are not what they
+/// should be, and none reads beyond its `limit`, which callers take from an enclosing slot.
 @safe
 struct SlotBytes {
   private let bytes: UnsafeRawBufferPointer
@@ -40,6 +40,7 @@ struct SlotBytes {
   @inline(__always)
   func slot(at offset: Int, limit: Int) throws -> SlotRange {
     let tag = try tag(at: offset, limit: limit)
+    if tag == .some { return try optional(at: offset, limit: limit) }
     var end = offset + 1
     if let byteCount = tag.fixedByteCount {
       end += byteCount
@@ -54,14 +55,24 @@ struct SlotBytes {
     return SlotRange(start: offset, end: end)
   }
 
+  /// A slot that wraps another, which is null or wraps it in turn.
+  private func optional(at offset: Int, limit: Int) throws -> SlotRange {
+    var end = offset
+    while try tag(at: end, limit: limit) == .some { end += 1 }
+    guard try tag(at: end, limit: limit) == .null else {
+      throw Self.malformed("an optional wraps a value that needs no wrapping")
+    }
+    return SlotRange(start: offset, end: end + 1)
+  }
+
   /// The content of a slot that has a byte count.
   @inline(__always)
   func content(of slot: SlotRange) -> Range<Int> {
     slot.start + SlotLayout.header..<slot.end
   }
 
-  /// The count word of a container and where its entries or elements lie. There are at most as many as
-  /// there are bytes for them.
+  /// The count word of a container and where its entries or elements lie. There are at most as many
+  /// as there are bytes for them.
   func container(_ slot: SlotRange) throws -> (count: Int, content: Range<Int>) {
     let start = slot.start + SlotLayout.containerHeader
     let count = try load(Int.self, at: slot.start + SlotLayout.header, limit: slot.end)
@@ -104,7 +115,8 @@ struct SlotBytes {
   func equals(_ range: Range<Int>, _ name: inout String) -> Bool {
     name.withUTF8 { name in
       guard name.count == range.count else { return false }
-      guard let other = name.baseAddress, let own = unsafe slice(range).baseAddress else { return true }
+      let own = unsafe slice(range)
+      guard let own = own.baseAddress, let other = name.baseAddress else { return true }
       return unsafe memcmp(own, other, name.count) == 0
     }
   }

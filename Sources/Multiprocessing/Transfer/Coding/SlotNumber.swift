@@ -1,5 +1,5 @@
-// A number as it was written, for conformances that write one number type and read another. The common
-// case, the same type on both sides, does not come here.
+// A number as it was written, for conformances that write one number type and read another. The
+// common case, the same type on both sides, does not come here.
 
 /// A number or Bool read from a slot, before it is known what it is wanted as.
 enum SlotNumber {
@@ -61,7 +61,7 @@ extension SlotBytes {
     case .uint64: return try unsigned(UInt64.self)
     case .float: return .floating(Double(try load(Float.self, at: offset, limit: limit)))
     case .double: return .floating(try load(Double.self, at: offset, limit: limit))
-    case .null, .absent, .string, .bytes, .array, .keyed, .unkeyed: return nil
+    case .null, .absent, .some, .string, .bytes, .array, .keyed, .unkeyed: return nil
     }
   }
 }

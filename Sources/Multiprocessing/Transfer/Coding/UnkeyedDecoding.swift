@@ -1,5 +1,5 @@
-// The unkeyed container that an init(from:) reads: the slots of an unkeyed container, or the elements of
-// an array that was written as plain bytes.
+// The unkeyed container that an init(from:) reads: the slots of an unkeyed container, or the
+// elements of an array that was written as plain bytes.
 
 struct UnkeyedDecoding: UnkeyedDecodingContainer {
   let state: DecodingState

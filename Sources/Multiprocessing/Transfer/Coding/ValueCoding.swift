@@ -1,15 +1,16 @@
 // ValueCoding turns values into bytes and back, between two processes that run the same executable.
 //
-// A value without references travels as its bytes, an array of such values as its bytes and a header,
-// everything else through its Codable conformance in the format of SlotTag.swift. Decoding is total: any
-// input, also one that another process has damaged, gives a value or a thrown error, and no more memory
-// is asked for than the input has bytes to fill. What is not checked are the bytes of a plain value as a
-// whole: a damaged Bool or enumeration inside a plain struct is taken as it is.
+// A value without references travels as its bytes, an array of such values as its bytes and a
+// header, everything else through its Codable conformance in the format of SlotTag.swift. Decoding
+// is total: any input, also one that another process has damaged, gives a value or a thrown error,
+// and no more memory is asked for than the input has bytes to fill. What is not checked are the
+// bytes of a plain value as a whole: a damaged Bool or enumeration inside a plain struct is taken
+// as it is.
 //
 // Hand-written conformances may write and read keys in any order, leave them out, and hold several
 // nested containers at once. They may read a number as another number type, a raw value as its
-// enumeration, an optional as its value, and an array through an unkeyed container; otherwise a value
-// must be read as the type it was written as.
+// enumeration, an optional as its value, and an array through an unkeyed container; otherwise a
+// value must be read as the type it was written as.
 
 enum ValueCoding {
   /// Whether values of this type travel as their bytes: true for types without references.
@@ -32,8 +33,8 @@ enum ValueCoding {
     }
   }
 
-  /// Reads what `encode` appended and leaves the reader behind it; when this throws, the reader is behind
-  /// the value or where it was.
+  /// Reads what `encode` appended and leaves the reader behind it; when this throws, the reader is
+  /// behind the value or where it was.
   @inline(__always)
   static func decode<T: Decodable>(
     _ type: T.Type, from reader: inout ByteReader, context: TransferContext?
@@ -84,6 +85,9 @@ enum ValueCoding {
     let slots = unsafe SlotBytes(reader.unread)
     let slot = try slots.slot(at: 0, limit: slots.count)
     defer { unsafe _ = try? reader.read(slot.end) }
+    if T.self == String.self, try slots.tag(at: 0, limit: slot.end) == .string {
+      return unsafe unsafeBitCast(try slots.string(slots.content(of: slot)), to: T.self)
+    }
     if let direct = T.self as? any DirectlyCoded.Type,
       let value = try direct.plain(as: type, in: slots, at: slot)
     {

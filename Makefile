@@ -1,0 +1,53 @@
+# The commands of the project. `make` alone lists them; each one first makes sure that what it needs
+# is installed (scripts/setup).
+
+SWIFT ?= swift
+# Where SwiftPM builds.
+SCRATCH ?= .build
+BUILD = $(SWIFT) build --scratch-path $(SCRATCH)
+CORECHECK = $(MAKE) -C CSources/corecheck
+EXAMPLES = SquaresAndCubes PoolMap PinnedWorkers
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test bench examples client sanitize ci clean
+
+help:  ## This list
+	@echo 'make COMMAND, where COMMAND is one of:'
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+
+setup:  ## Check for Swift, install libnuma-dev and what else is missing
+	@scripts/setup
+
+build: setup  ## Build everything, for debugging
+	$(BUILD)
+
+test: setup  ## Run all tests; a warning is an error
+	MPROC_STRICT=1 $(SWIFT) test --scratch-path $(SCRATCH)
+	$(CORECHECK) check
+
+bench: setup  ## Measure how work scales over this machine's CPUs; draws scaling.svg
+	$(BUILD) -c release --product scaling
+	@"$$($(BUILD) -c release --show-bin-path)/scaling" \
+	  --kernels ep,triad,mandelbrot --class W --plot scaling.svg
+	@echo "The speed-up curves are in $(CURDIR)/scaling.svg"
+
+examples: setup  ## Build and run the examples
+	$(SWIFT) build --package-path Examples
+	@for example in $(EXAMPLES); do \
+	  printf '\n== %s\n' $$example; \
+	  "$$($(SWIFT) build --package-path Examples --show-bin-path)/$$example" || exit 1; \
+	done
+
+client: setup  ## Build and run a small package that depends on this one
+	$(SWIFT) run --package-path Tests/Client Client
+
+sanitize: setup  ## Check the C core under ASan, UBSan and TSan
+	$(CORECHECK) asan tsan
+
+ci:  ## Everything that must pass before a change is taken
+	.ci/run
+
+clean:  ## Remove all that was built
+	rm -rf $(SCRATCH) .build-static Examples/.build Tests/Client/.build scaling.svg
+	$(CORECHECK) clean

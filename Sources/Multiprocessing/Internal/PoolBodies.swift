@@ -1,0 +1,43 @@
+// The bodies that a pool has seen: each is named once, then travels as a number.
+
+internal import Synchronization
+
+/// A body that workers can be told of.
+final class PoolBody: Sendable {
+  let number: UInt32
+  /// The payload of its definition record.
+  let definition: [UInt8]
+
+  init(number: UInt32, _ name: BodyName) throws {
+    self.number = number
+    var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+    writer.appendValue(number)
+    try ValueCoding.encode(name, into: &writer, context: nil)
+    definition = unsafe writer.withBytes { unsafe [UInt8]($0) }
+  }
+}
+
+final class PoolBodies: Sendable {
+  private struct State {
+    var bodies: [BodyKey: PoolBody] = [:]
+    /// The one asked for last: a caller in a loop asks for the same.
+    var last: (key: BodyKey, body: PoolBody)?
+  }
+
+  private let state = Mutex(State())
+
+  /// Throws `notTransferable` when the body cannot be named.
+  func body(for reference: BodyReference) throws -> PoolBody {
+    try state.withLock { state in
+      if let last = state.last, last.key == reference.key { return last.body }
+      if let body = state.bodies[reference.key] {
+        state.last = (reference.key, body)
+        return body
+      }
+      let body = try PoolBody(number: UInt32(state.bodies.count), try reference.name())
+      state.bodies[reference.key] = body
+      state.last = (reference.key, body)
+      return body
+    }
+  }
+}

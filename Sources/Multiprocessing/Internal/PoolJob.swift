@@ -1,0 +1,82 @@
+// Where the outcomes of submitted items go.
+
+internal import Synchronization
+
+/// How an item ended without a value.
+enum ItemFailure {
+  /// The body's own failed outcome, still encoded.
+  case outcome([UInt8])
+  case crashed(CrashReport)
+  case cancelled
+  case error(any Error)
+}
+
+/// What a caller waits for. The methods are called with a channel locked: they store and return, and run no
+/// code of the user's; who is to be woken is in their result.
+class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a lock.
+  /// Why the job was ended from outside; what its items then end with.
+  private let end = Mutex<ItemFailure?>(nil)
+
+  final var isEnded: Bool { end.withLock { $0 != nil } }
+
+  /// The first reason counts.
+  final func endWith(_ reason: sending ItemFailure) {
+    end.withLock { end in
+      if end == nil { end = reason }
+    }
+  }
+
+  final func reasonForEnd() -> ItemFailure? {
+    end.withLock { end in
+      switch end {
+      case nil: nil
+      case .cancelled: .cancelled
+      case .error(let error): .error(error)
+      case .outcome(let bytes): .outcome(bytes)
+      case .crashed(let report): .crashed(report)
+      }
+    }
+  }
+
+  /// Results of the items from `first` on, one after the other. False when they make no sense.
+  func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool { fatalError("abstract") }
+
+  func fail(item: Int, _ failure: ItemFailure) { fatalError("abstract") }
+
+  /// A record of `count` items will bring no more.
+  func recordEnded(count: Int) {}
+
+  /// Whether a crash report names the item.
+  var reportsIndex: Bool { false }
+
+  /// A worker measured an item of the job, in nanoseconds. False: the job keeps no account of its own.
+  func noteItemTime(_ sample: Int) -> Bool { false }
+
+  /// Whether items of the job that have not run may still run.
+  var wantsMore: Bool { !isEnded }
+
+  /// Wakes who waits, if there is something to wake for; called after all locks are released.
+  func wake() {}
+}
+
+/// Reads `count` values without references, packed one after the other, into `target`. False when the bytes
+/// are not exactly that.
+func unpackBytes<T>(
+  _ bytes: UnsafeRawBufferPointer, _ count: Int, into target: UnsafeMutablePointer<T>
+) -> Bool {
+  let size = MemoryLayout<T>.size
+  guard bytes.count == count * size else { return false }
+  guard size > 0, let source = bytes.baseAddress else { return true }
+  if T.self == Bool.self {
+    guard unsafe bytes.allSatisfy({ $0 <= 1 }) else { return false }
+  }
+  if size == MemoryLayout<T>.stride {
+    unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
+  } else {
+    for index in 0..<count {
+      unsafe UnsafeMutableRawPointer(target + index).copyMemory(
+        from: source + index * size, byteCount: size)
+    }
+  }
+  return true
+}

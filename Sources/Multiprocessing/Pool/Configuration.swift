@@ -1,0 +1,59 @@
+// How a pool behaves.
+
+extension ProcessPool {
+  /// How a pool behaves. All fields have defaults:
+  ///
+  ///     let pool = try ProcessPool(configuration: .init { $0.startMethod = .spawn })
+  public struct Configuration: Sendable {
+    /// How many items of a `map` travel in one record.
+    public enum ChunkSize: Sendable, Hashable {
+      /// Adapts to the measured time of an item and shrinks towards the end.
+      case automatic
+      case fixed(Int)
+    }
+
+    /// How the application and its workers wait for each other.
+    public enum Waiting: String, Sendable, Hashable, CaseIterable {
+      /// Spins for some tens of microseconds, then sleeps.
+      case adaptive
+      /// Spins for milliseconds, then sleeps.
+      case spin
+      /// Sleeps at once.
+      case block
+    }
+
+    /// How often workers may die before the pool gives up.
+    public struct RestartLimit: Sendable, Hashable {
+      public var count: Int
+      public var interval: Duration
+
+      public init(_ count: Int, per interval: Duration) {
+        self.count = count
+        self.interval = interval
+      }
+    }
+
+    public var startMethod: StartMethod = .forkServer
+    public var chunkSize: ChunkSize = .automatic
+    /// How many items of a `map` may be in flight; nil: chosen from the worker count.
+    public var window: Int?
+    /// The deadline of each `run` that names none.
+    public var taskTimeout: Duration?
+    public var restartLimit = RestartLimit(1_000, per: .seconds(1))
+    public var waiting: Waiting = .adaptive
+    /// Sets OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS and their like in the workers.
+    public var threadsPerWorker: Int?
+    /// How each worker starts. Its affinity is the placement's, its start method `startMethod`.
+    public var processOptions = ProcessOptions()
+    /// How long a cancelled body may go on before its process gets SIGTERM, and after that SIGKILL; nil
+    /// waits for ever.
+    public var cancellationGrace: Duration? = .seconds(5)
+
+    public init() {}
+
+    public init(_ configure: (inout Configuration) throws -> Void) rethrows {
+      self.init()
+      try configure(&self)
+    }
+  }
+}

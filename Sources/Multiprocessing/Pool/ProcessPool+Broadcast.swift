@@ -1,0 +1,50 @@
+// `broadcast` and `warmUp`: one body on every worker.
+
+extension ProcessPool {
+  /// Calls `body` once on every worker; results by worker index.
+  ///
+  /// - Throws: What `run` throws, for the first worker that fails.
+  public func broadcast<Output: Transferable>(
+    _ body: @escaping @Sendable () throws -> Output
+  ) async throws -> [Output] {
+    try await core.broadcast(try BodyReference(sync: body), valueDecoder()) { _, _ in }
+  }
+
+  public func broadcast<Output: Transferable>(
+    _ body: @escaping @Sendable @concurrent () async throws -> Output
+  ) async throws -> [Output] {
+    try await core.broadcast(try BodyReference(async: body), valueDecoder()) { _, _ in }
+  }
+
+  public func broadcast(_ body: @escaping @Sendable () throws -> Void) async throws {
+    _ = try await core.broadcast(try BodyReference(syncVoid: body), voidDecoder()) { _, _ in }
+  }
+
+  public func broadcast(_ body: @escaping @Sendable @concurrent () async throws -> Void) async throws {
+    _ = try await core.broadcast(try BodyReference(asyncVoid: body), voidDecoder()) { _, _ in }
+  }
+
+  /// With arguments, the same for every worker.
+  public func broadcast<First: Transferable, each Rest: Transferable, Output: Transferable>(
+    _ first: First, _ rest: repeat each Rest,
+    body: @escaping @Sendable (First, repeat each Rest) throws -> Output
+  ) async throws -> [Output] {
+    try await core.broadcast(try BodyReference(leadSync: body), valueDecoder()) { writer, context in
+      try encodeArguments(first, repeat each rest, into: &writer, context)
+    }
+  }
+
+  public func broadcast<First: Transferable, each Rest: Transferable>(
+    _ first: First, _ rest: repeat each Rest,
+    body: @escaping @Sendable (First, repeat each Rest) throws -> Void
+  ) async throws {
+    _ = try await core.broadcast(try BodyReference(leadSyncVoid: body), voidDecoder()) { writer, context in
+      try encodeArguments(first, repeat each rest, into: &writer, context)
+    }
+  }
+
+  /// Returns when every worker has answered once, so that the first task finds them hot.
+  public func warmUp() async throws {
+    try await broadcast { () -> Void in }
+  }
+}
