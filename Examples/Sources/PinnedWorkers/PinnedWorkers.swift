@@ -20,8 +20,8 @@ enum PinnedWorkers {
           "asked for CPU \(requested), got \(verified)")
       }
 
-      // The same, asked from within.
-      let sets = try await pool.map(0..<workers) { _ in CurrentProcess.affinity }
+      // The same, asked from within, once on every worker.
+      let sets = try await pool.broadcast { CurrentProcess.affinity }
       print("seen by the bodies: \(sets)")
     }
   }

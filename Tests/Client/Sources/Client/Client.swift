@@ -2,17 +2,23 @@
 // references, private types. That it compiles is half of what is checked; each call's result is the
 // other half. Ends with "client passed", or with status 1 and what was wrong.
 
+import Glibc
 import Multiprocessing
 
 @main
 enum Client {
-  static func main() async throws {
-    for method in [StartMethod.forkServer, .spawn] {
-      try await useChildren(ProcessOptions(startMethod: method))
-      try await usePool(ProcessPool.Configuration { $0.startMethod = method })
+  static func main() async {
+    do {
+      for method in [StartMethod.forkServer, .spawn] {
+        try await useChildren(ProcessOptions(startMethod: method))
+        try await usePool(ProcessPool.Configuration { $0.startMethod = method })
+      }
+      try await useForking()
+      print("client passed")
+    } catch {
+      print("client failed: \(error)")
+      exit(1)
     }
-    try await useForking()
-    print("client passed")
   }
 }
 

@@ -11,6 +11,8 @@ func usePool(_ configuration: ProcessPool.Configuration) async throws {
   try await withProcessPool(workers: 2, placement: .none, configuration: configuration) { pool in
     try await run(on: pool)
     try await map(on: pool)
+    try await broadcast(on: pool)
+    try await share(on: pool)
     try await crash(on: pool)
   }
 }
@@ -52,6 +54,21 @@ private func map(on pool: ProcessPool) async throws {
   let scaled = try await pool.map(points.map { Scale(factor: 2, point: $0) })
   try expect(scaled, [Point(x: 2, y: 4), Point(x: 6, y: 8)])
   try await pool.forEach(1...3) { _ = $0 }
+}
+
+private func broadcast(on pool: ProcessPool) async throws {
+  try await pool.warmUp()
+  try expect(await pool.broadcast { CurrentProcess.workerIndex ?? -1 }, [0, 1])
+  try expect(await pool.broadcast(3, 4) { $0 * $1 }, [12, 12])
+}
+
+/// A handle of shared memory travels; the workers write where the application reads.
+private func share(on pool: ProcessPool) async throws {
+  let array = try SharedArray<Int>(count: 8)
+  try await pool.forEach(array.chunks(4).enumerated().map { ($0, $1) }) { number, chunk in
+    for index in chunk.indices { chunk[index] = number }
+  }
+  try expect(Array(array), [0, 0, 1, 1, 2, 2, 3, 3])
 }
 
 private func crash(on pool: ProcessPool) async throws {
