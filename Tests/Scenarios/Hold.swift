@@ -2,8 +2,12 @@
 
 import Glibc
 import Multiprocessing
+import Synchronization
 
 enum Hold {
+  /// Keeps the pools alive: a variable would be released after its last use.
+  private static let kept = Mutex<[ProcessPool]>([])
+
   enum Phase: String, CaseIterable {
     /// Starts and drops pools without an end.
     case starting
@@ -26,6 +30,7 @@ enum Hold {
         try ProcessPool(workers: 2, configuration: .init { $0.startMethod = method })
       }
     }
+    kept.withLock { [pools] in $0 = pools }
     var identifiers = pools.flatMap { $0.workers.map(\.processIdentifier) }
     switch phase {
     case .starting: return try startForever()

@@ -9,7 +9,7 @@ enum Leaks {
 
   static func run(pools count: Int) async throws {
     await startPoolThreads()
-    // Fork server, reactor, lazy globals and one pool of each end come to life here. 
+    // Fork server, reactor, lazy globals and one pool of each end come to life here.
     for number in 0..<3 { try await onePool(number, isSpawned: number == 0) }
     await settle { false }
     let before = Holdings.now()

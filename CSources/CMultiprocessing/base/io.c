@@ -1,5 +1,6 @@
 /* Descriptors and messages. The only file that retries EINTR. */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "mproc_affinity.h"
 #include "mproc_base.h"
 
 int mproc_socket_pair(int ends[2]) {
@@ -284,4 +286,23 @@ void mproc_flush_standard_streams(void) {
 
 int mproc_current_cpu(void) {
   return sched_getcpu();
+}
+
+bool mproc_leave_cpu(int cpu) {
+  unsigned long mask[1 << 8], without[1 << 8]; /* 16,384 CPUs */
+  const int bits = 8 * (int)sizeof(unsigned long);
+  int bytes = mproc_affinity_get(0, mask, sizeof mask);
+  if (bytes <= 0 || cpu < 0 || cpu / bits >= bytes / (int)sizeof *mask)
+    return false;
+  memcpy(without, mask, (size_t)bytes);
+  without[cpu / bits] &= ~(1ul << cpu % bits);
+  if (mproc_affinity_set(0, without, (size_t)bytes) < 0)
+    return false; /* it may run nowhere else */
+  mproc_affinity_set(0, mask, (size_t)bytes);
+  return sched_getcpu() != cpu;
+}
+
+void mproc_keep_freed_memory(void) {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }

@@ -82,6 +82,14 @@ void mproc_flush_standard_streams(void);
 /* The CPU that the caller runs on now; -1 when the kernel does not say. */
 int mproc_current_cpu(void);
 
+/* Moves the calling thread off `cpu` if it may run elsewhere, and leaves its
+ * mask as it was: whether it is elsewhere now. Costs a few microseconds. */
+bool mproc_leave_cpu(int cpu);
+
+/* In a worker: freed memory stays with the process, because what comes next is
+ * of the same size, and a fresh page costs more than a copy of it. */
+void mproc_keep_freed_memory(void);
+
 /* A counting semaphore of this process, from zero; NULL without memory. */
 void *mproc_semaphore_create(void);
 void mproc_semaphore_destroy(void *semaphore);

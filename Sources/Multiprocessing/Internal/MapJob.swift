@@ -58,10 +58,10 @@ final class MapJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards al
 
   // MARK: - The caller's side
 
-  /// Before items `first..<first + count` are submitted as one record.
-  func willSubmit(first: Int, count: Int) {
+  /// Before items `first..<first + count` are submitted in so many records.
+  func willSubmit(first: Int, count: Int, records: Int) {
     state.withLock { state in
-      state.recordsInFlight += 1
+      state.recordsInFlight += records
       state.itemsInFlight += count
       guard !keepsBytes, first + count > state.capacity else { return }
       let capacity = max(first + count, state.capacity * 2, 64)
@@ -80,19 +80,8 @@ final class MapJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards al
   /// Room for a known number of items at once.
   func reserve(_ count: Int) {
     guard count > 0 else { return }
-    willSubmit(first: 0, count: count)
-    state.withLock { state in
-      state.recordsInFlight -= 1
-      state.itemsInFlight -= count
-    }
-  }
-
-  /// The items were not submitted after all.
-  func didNotSubmit(count: Int) {
-    state.withLock { state in
-      state.recordsInFlight -= 1
-      state.itemsInFlight -= count
-    }
+    willSubmit(first: 0, count: count, records: 0)
+    state.withLock { $0.itemsInFlight -= count }
   }
 
   var isIdle: Bool { state.withLock { $0.recordsInFlight == 0 } }
@@ -165,13 +154,15 @@ final class MapJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards al
     }
   }
 
-  override func recordEnded(count: Int) {
+  override func recordsEnded(_ records: Int, items: Int) {
     state.withLock { state in
-      state.recordsInFlight -= 1
-      state.itemsInFlight -= count
-      state.news += 1
+      state.recordsInFlight -= records
+      state.itemsInFlight -= items
+      state.news += records
     }
   }
+
+  override var showsAtOnce: Bool { false }
 
   override func wake() {
     let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in

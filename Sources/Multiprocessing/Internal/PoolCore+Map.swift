@@ -95,6 +95,7 @@ extension PoolCore {
   private func startSpinning() -> [WorkerChannel] {
     let channels = channels()
     for channel in channels { channel.startSpinning() }
+    if channels.count == 1, callerSpin > 0 { _ = moveAway(from: channels[0]) }
     return channels
   }
 
@@ -107,23 +108,34 @@ extension PoolCore {
 }
 
 /// Cuts the input of one map into records.
-private struct Feeder<Output> {
-  let core: PoolCore
-  let body: PoolBody
-  let job: MapJob<Output>
-  var sizing: ChunkSizing
+@safe
+private struct Feeder<Output>: ~Copyable {
+  private let core: PoolCore
+  private let body: PoolBody
+  private let job: MapJob<Output>
+  private let window: Int?
+  private var sizing: ChunkSizing
+  private let scratch: UnsafeMutableRawBufferPointer
+  private let context = OutgoingTransfer()
+  private var ends: [Int] = []
   /// Items submitted so far.
-  var submitted = 0
+  private(set) var submitted = 0
   /// No more is to be submitted: the input has ended, or something has failed.
-  var isAtEnd = false
+  private(set) var isAtEnd = false
   /// What the input's own code threw.
-  var error: (any Error)?
+  private(set) var error: (any Error)?
 
   init(core: PoolCore, body: PoolBody, job: MapJob<Output>, sizing: ChunkSizing) {
     self.core = core
     self.body = body
     self.job = job
     self.sizing = sizing
+    window = core.configuration.window
+    unsafe scratch = .allocate(byteCount: 2 * ChunkSizing.byteLimit, alignment: 16)
+  }
+
+  deinit {
+    unsafe scratch.deallocate()
   }
 
   /// Gives each worker what it may have; whether anything was sent.
@@ -135,65 +147,89 @@ private struct Feeder<Output> {
     var sent = false
     for channel in channels where !isAtEnd {
       let itemTime = job.itemTime
-      let chunk = sizing.chunk(itemTime: itemTime)
+      let chunk = min(sizing.chunk(itemTime: itemTime), window ?? Int.max)
       let depth = sizing.depth(chunk: chunk, itemTime: itemTime)
-      while !isAtEnd, channel.outstandingCount < depth, hasRoom(chunk) {
-        guard send(chunk, to: channel, depth, source) else { break }
+      while !isAtEnd {
+        let room = min(depth - channel.outstandingCount, recordsInWindow(chunk))
+        guard room > 0, send(chunk, records: room, to: channel, source) else { break }
         sent = true
       }
     }
     if channels.isEmpty, !isAtEnd, job.isIdle {
       // Every worker is being replaced: this waits for the first one.
-      sent = send(1, to: nil, 1, source)
+      sent = send(1, records: 1, to: nil, source)
     }
     return sent
   }
 
-  private func hasRoom(_ chunk: Int) -> Bool {
-    guard let window = core.configuration.window else { return true }
-    let inFlight = job.itemsInFlight
-    return inFlight == 0 || inFlight + chunk <= window
+  /// How many records of this size the window has room for.
+  private func recordsInWindow(_ chunk: Int) -> Int {
+    guard let window else { return Int.max }
+    return (window - job.itemsInFlight) / chunk
   }
 
+  /// Encodes up to `records` records, and sends them; false when there was nothing to send.
   private mutating func send(
-    _ chunk: Int, to channel: WorkerChannel?, _ depth: Int, _ source: ItemSource
+    _ chunk: Int, records: Int, to channel: WorkerChannel?, _ source: ItemSource
   ) -> Bool {
-    let context = OutgoingTransfer()
-    return unsafe withUnsafeTemporaryAllocation(byteCount: 2 * ChunkSizing.byteLimit, alignment: 16) {
-      region in
-      var writer = unsafe ByteWriter(region: region)
-      let count: Int
-      do {
-        count = try source(min(chunk, core.configuration.window ?? chunk), &writer, context)
-      } catch {
-        self.error = error
-        isAtEnd = true
-        core.end(job, .cancelled)
-        return false
+    var writer = unsafe ByteWriter(region: scratch)
+    var count = 0
+    var last = 0
+    ends.removeAll(keepingCapacity: true)
+    context.removeAll()
+    do {
+      while ends.count < records, writer.count < ChunkSizing.byteLimit {
+        last = try source(chunk, &writer, context)
+        if last == 0 { break }
+        count += last
+        ends.append(writer.count)
+        // All records of a batch but its last have the same size.
+        if last < chunk { break }
       }
-      guard count > 0 else {
-        isAtEnd = true
-        return false
-      }
-      submit(count, writer, context, to: channel, depth)
-      return true
+    } catch {
+      // What was encoded before is dropped with the rest.
+      self.error = error
+      isAtEnd = true
+      core.end(job, .cancelled)
+      return false
     }
+    // A short record is no sign of the end: the byte limit may have cut it.
+    if last == 0 { isAtEnd = true }
+    guard count > 0 else { return false }
+    job.willSubmit(first: submitted, count: count, records: ends.count)
+    core.recordSubmitted(count)
+    sizing.remaining = max(0, sizing.remaining - count)
+    if last > 0, last < chunk, ends.count > 1 {
+      // The last record is shorter: on its own.
+      let end = ends.removeLast()
+      let start = ends[ends.count - 1]
+      submit(chunk, writer, from: 0, ends, to: channel)
+      submit(last, writer, from: start, [end], to: channel)
+    } else {
+      submit(ends.count == 1 ? count : chunk, writer, from: 0, ends, to: channel)
+    }
+    return true
   }
 
+  /// Sends records of `count` items; those for which the worker has no room wait for the next one.
   private mutating func submit(
-    _ count: Int, _ writer: borrowing ByteWriter, _ context: OutgoingTransfer, to channel: WorkerChannel?,
-    _ depth: Int
+    _ count: Int, _ writer: borrowing ByteWriter, from start: Int, _ ends: [Int], to channel: WorkerChannel?
   ) {
-    let submission = Submission(
-      body: body, job: job, first: submitted, count: count,
-      isTimed: job.itemTime == nil || count > 8 || core.needsTiming(), mappings: context.mappings)
-    job.willSubmit(first: submitted, count: count)
-    core.recordSubmitted(count)
-    submitted += count
-    sizing.remaining = max(0, sizing.remaining - count)
+    var submission = Submission(
+      body: body, job: job, first: submitted, count: count, isTimed: false, mappings: context.mappings)
+    submitted += count * ends.count
+    let timesEach = job.itemTime == nil || count > 8
     unsafe writer.withBytes { bytes in
-      let result = channel?.submit(submission, limit: depth, spins: false) { unsafe $0.append(bytes) }
-      if result != .sent { core.enqueue(PendingRecord(submission, bytes: unsafe [UInt8](bytes))) }
+      let bytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[start...])
+      let ends = start == 0 ? ends : ends.map { $0 - start }
+      let sent = unsafe channel?.submitBatch(submission, bytes, ends: ends, timesEach: timesEach) ?? 0
+      for record in sent..<ends.count {
+        submission.first += count * (record == sent ? sent : 1)
+        submission.isTimed = timesEach
+        let part = unsafe UnsafeRawBufferPointer(
+          rebasing: bytes[(record == 0 ? 0 : ends[record - 1])..<ends[record]])
+        core.enqueue(PendingRecord(submission, unsafe EncodedArguments(copying: part)))
+      }
     }
   }
 }

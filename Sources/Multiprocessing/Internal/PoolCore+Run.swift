@@ -2,60 +2,43 @@
 
 internal import CMultiprocessing
 
-/// Arguments ready to be sent.
-struct EncodedArguments {
-  var bytes: [UInt8]
-  var mappings: [SharedMapping]
-
-  init(_ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void) throws {
-    let context = OutgoingTransfer()
-    var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-    try encode(&writer, context)
-    bytes = unsafe writer.withBytes { unsafe [UInt8]($0) }
-    mappings = context.mappings
-  }
-}
-
 extension PoolCore {
   /// Runs one item on a worker.
   ///
   /// - Parameter isPlain: The arguments are plain bytes: `encode` runs no code of the user's, and may write
   ///   straight into the ring.
   func run<Output>(
-    _ reference: BodyReference, isPlain: Bool, timeout: Duration?, _ decoder: ResultDecoder<Output>,
+    _ reference: BodyReference, isPlain: Bool, timeout: Duration?, _ decoder: @escaping ResultDecoder<Output>,
     _ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void
   ) async throws -> Output {
     try Task.checkCancellation()
     try checkOpen()
     let body = try bodies.body(for: reference)
-    let job = RunJob<Output>()
+    let job = RunJob<Output>(decoder)
     let isTimed = needsTiming()
     let channel: WorkerChannel?
     if isPlain {
       let context = OutgoingTransfer()
       recordSubmitted(1)
-      channel = submit(
-        Submission(body: body, job: job, first: 0, count: 1, isTimed: isTimed), spins: true,
-        encode: {
-          var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-          try? encode(&writer, context)
-          return unsafe writer.withBytes { unsafe [UInt8]($0) }
-        }, { writer in try? encode(&writer, context) })
+      channel = withoutActuallyEscaping(encode) { encode in
+        submit(
+          Submission(body: body, job: job, first: 0, count: 1, isTimed: isTimed), spins: true,
+          .direct { writer in try? encode(&writer, context) })
+      }
     } else {
-      let arguments = try EncodedArguments(encode)
+      let arguments = try EncodedArguments { try encode(&$0, $1) }
       recordSubmitted(1)
       channel = submit(
         Submission(
           body: body, job: job, first: 0, count: 1, isTimed: isTimed, mappings: arguments.mappings),
-        spins: true, encode: { arguments.bytes },
-        { writer in unsafe arguments.bytes.withUnsafeBytes { unsafe writer.append($0) } })
+        spins: true, .encoded(arguments))
     }
     if let channel {
       spin(for: job, on: channel)
       channel.stopSpinning()
     }
     if !job.isDone { await wait(for: job, timeout: timeout ?? configuration.taskTimeout) }
-    return try job.result(decoder)
+    return try job.result()
   }
 
   private func spin<Output>(for job: RunJob<Output>, on channel: WorkerChannel) {

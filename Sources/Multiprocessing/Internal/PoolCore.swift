@@ -53,6 +53,7 @@ final class PoolCore: Sendable {
   private let ledger = Mutex(ProcessPool.Statistics())
   /// A moving average of an item's time in nanoseconds; 0: not known.
   private let itemTime = Atomic<Int>(0)
+  private let lastMove = Atomic<UInt64>(0)
   private let timingCounter = Atomic<UInt>(0)
   private let usableCPUs: Int
 
@@ -277,6 +278,7 @@ final class PoolCore: Sendable {
   /// Whether nothing is pending any more; then the caller calls `endIfIdle`, with no lock held.
   func record(_ change: LedgerChange) -> Bool {
     let ended = change.succeeded + change.failed + change.cancelled + change.crashed
+    guard ended != 0 else { return false }
     return ledger.withLock { ledger in
       ledger.succeeded += change.succeeded
       ledger.failed += change.failed
@@ -294,7 +296,7 @@ final class PoolCore: Sendable {
 
   /// Sends to the first idle worker, or queues. The channel, when the caller is to spin on it.
   func submit(
-    _ submission: Submission, spins: Bool, encode: () -> [UInt8], _ fill: (inout ByteWriter) -> Void
+    _ submission: Submission, spins: Bool, _ arguments: RecordArguments
   ) -> WorkerChannel? {
     let idle = slots.withLock { slots in
       slots.first { $0.map { $0.outstandingCount == 0 } ?? false } ?? nil
@@ -302,9 +304,9 @@ final class PoolCore: Sendable {
     let waits = state.withLock { $0.pendingFront < $0.pending.count }
     if !waits, let idle {
       let spins = spins && maySpin(on: idle)
-      if idle.submit(submission, limit: 1, spins: spins, fill) == .sent { return spins ? idle : nil }
+      if idle.submit(submission, limit: 1, spins: spins, arguments) == .sent { return spins ? idle : nil }
     }
-    enqueue(PendingRecord(submission, bytes: encode()))
+    enqueue(PendingRecord(submission, arguments.encoded()))
     return nil
   }
 
@@ -374,7 +376,7 @@ final class PoolCore: Sendable {
       change.cancelled += submission.count - 1
       let isIdle = self.record(change)
       submission.job.fail(item: submission.first, failure)
-      submission.job.recordEnded(count: submission.count)
+      submission.job.recordsEnded(1, items: submission.count)
       submission.job.wake()
       if isIdle { endIfIdle() }
     }
@@ -396,12 +398,24 @@ final class PoolCore: Sendable {
     guard configuration.waiting != .block, usableCPUs > 1 else { return false }
     let time = itemTime.load(ordering: .relaxed)
     guard time < Int(callerSpin) else { return false }
-    return hasSpareCPU && !channel.sharesCallersCPU
+    return hasSpareCPU && moveAway(from: channel)
   }
 
   /// Whether a caller that spins takes no CPU from a busy worker.
   var hasSpareCPU: Bool {
     usableCPUs > slots.withLock { $0.count { ($0?.outstandingCount ?? 0) > 0 } }
+  }
+
+  /// Leaves the CPU of a worker that is bound to it, or was last seen on it: both would wait for each other
+  /// there, while others are idle. False when the caller has to stay.
+  func moveAway(from channel: WorkerChannel) -> Bool {
+    guard channel.sharesCallersCPU else { return true }
+    // A thread that may run nowhere else is not asked for ever.
+    let now = mproc_now_ns()
+    let last = lastMove.load(ordering: .relaxed)
+    guard now - last > 200_000 else { return false }
+    lastMove.store(now, ordering: .relaxed)
+    return mproc_leave_cpu(mproc_current_cpu())
   }
 
   /// Whether the worker is to measure the next record: now and then, because it costs 50 ns.

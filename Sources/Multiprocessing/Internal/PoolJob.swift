@@ -43,8 +43,11 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
 
   func fail(item: Int, _ failure: ItemFailure) { fatalError("abstract") }
 
-  /// A record of `count` items will bring no more.
-  func recordEnded(count: Int) {}
+  /// Whether a result can be seen as soon as it is received, before `recordsEnded`.
+  var showsAtOnce: Bool { true }
+
+  /// So many records, of so many items in all, will bring no more.
+  func recordsEnded(_ records: Int, items: Int) {}
 
   /// Whether a crash report names the item.
   var reportsIndex: Bool { false }

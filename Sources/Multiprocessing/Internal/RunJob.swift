@@ -2,40 +2,51 @@
 
 internal import Synchronization
 
-final class RunJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards all that changes.
-  private enum Outcome {
-    case value(Output)
+/// What is known of a run. Not generic, and outside of the generic class: looking up the metadata of a generic
+/// type costs as much as the rest of a short run.
+private struct RunState {
+  enum Outcome {
+    /// The job's `value` holds it.
+    case value
     case bytes([UInt8])
     case failure(ItemFailure)
   }
 
-  private struct State {
-    var outcome: Outcome?
-    var waiter: CheckedContinuation<Void, Never>?
-  }
+  var outcome: Outcome?
+  var waiter: CheckedContinuation<Void, Never>?
+}
 
-  private let state = Guarded(State())
+final class RunJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards all that changes.
+  private let state = Guarded(RunState())
   private let done = Atomic<Bool>(false)
+  private let decoder: ResultDecoder<Output>
+  /// Written once, before `done`.
+  private var value: Output?
+
+  init(_ decoder: @escaping ResultDecoder<Output>) {
+    self.decoder = decoder
+  }
 
   var isDone: Bool { done.load(ordering: .acquiring) }
 
   override func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard count == 1 else { return false }
-    if ValueCoding.isBytes(Output.self) {
-      guard bytes.count == MemoryLayout<Output>.size else { return false }
-      return unsafe withUnsafeTemporaryAllocation(of: Output.self, capacity: 1) { buffer in
-        guard let target = buffer.baseAddress, unsafe unpackBytes(bytes, 1, into: target) else { return false }
-        finish(.value(unsafe target.pointee))
-        return true
-      }
+    guard count == 1, !isDone else { return false }
+    if ValueCoding.isBytes(Output.self) || isPlainlyDecoded {
+      var reader = unsafe ByteReader(bytes)
+      guard let value = try? decoder(&reader, nil) else { return false }
+      self.value = value
+      finish(.value)
+    } else {
+      finish(.bytes(unsafe [UInt8](bytes)))
     }
-    finish(.bytes(unsafe [UInt8](bytes)))
     return true
   }
 
+  private var isPlainlyDecoded: Bool { (Output.self as? any PlainlyDecoded.Type)?.isPlainlyDecoded == true }
+
   override func fail(item: Int, _ failure: ItemFailure) { finish(.failure(failure)) }
 
-  private func finish(_ outcome: Outcome) {
+  private func finish(_ outcome: RunState.Outcome) {
     state.withLock { state in
       guard state.outcome == nil else { return }
       state.outcome = outcome
@@ -63,10 +74,11 @@ final class RunJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards al
   }
 
   /// The result, once it is done.
-  func result(_ decoder: ResultDecoder<Output>) throws -> Output {
-    let outcome = state.withLock { $0.outcome }
-    switch outcome {
-    case .value(let value)?: return value
+  func result() throws -> Output {
+    switch state.withLock({ $0.outcome }) {
+    case .value?:
+      guard let value else { throw ProcessError.damagedOutcome }
+      return value
     case .bytes(let bytes)?:
       return try unsafe bytes.withUnsafeBytes { bytes in
         var reader = unsafe ByteReader(bytes)

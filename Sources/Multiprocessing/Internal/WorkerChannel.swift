@@ -27,6 +27,8 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
   struct Sizes {
     static let ring: UInt64 = 256 * 1024
     static let arena: UInt64 = 64 << 30
+    /// Arguments of more bytes go through the arena.
+    static let inlineLimit = 64 * 1024
   }
 
   private struct Entry {
@@ -44,6 +46,9 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
     var wakes: [PoolJob] = []
     var drained = false
     var becameIdle = false
+    /// Of jobs that show nothing before they are told so: recorded once for all.
+    var ledger = PoolCore.LedgerChange()
+    var ended: (job: PoolJob, records: Int, items: Int)?
 
     mutating func wake(_ job: PoolJob) {
       if wakes.last !== job { wakes.append(job) }
@@ -75,7 +80,13 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
   private let arguments: OpaquePointer
   private let results: OpaquePointer
   private let lock = Mutex(())
-  private var state = State()
+  private let stateStorage: UnsafeMutablePointer<State>
+  /// Only with the lock held. A pointer, because the compiler's check for overlapping access to a class's
+  /// properties costs more than the work on them.
+  private var state: State {
+    unsafeAddress { unsafe UnsafePointer(stateStorage) }
+    unsafeMutableAddress { unsafe stateStorage }
+  }
   /// How many records are outstanding, for choosing a worker without the lock.
   private let load = Atomic<Int>(0)
 
@@ -93,12 +104,16 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
     unsafe self.arguments = arguments
     unsafe self.results = results
     unsafe channel = UnsafeMutablePointer.allocate(capacity: 1)
+    unsafe stateStorage = UnsafeMutablePointer.allocate(capacity: 1)
+    unsafe stateStorage.initialize(to: State())
     let opened = unsafe mproc_channel_open(channel, &self.submissions, &self.completions)
     precondition(opened == 0, "new segments do not fit together")
   }
 
   deinit {
     unsafe channel.deallocate()
+    unsafe stateStorage.deinitialize(count: 1)
+    unsafe stateStorage.deallocate()
     unsafe mproc_segment_unmap(&submissions)
     unsafe mproc_segment_unmap(&completions)
     unsafe mproc_arena_close(arguments)
@@ -149,16 +164,15 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
 
   // MARK: - Submitting
 
-  /// Sends a record when at most `limit` are outstanding. `fill` writes the arguments; it runs with the lock
-  /// held. With `spins` the caller promises a call of `stopSpinning`.
+  /// Sends a record when fewer than `limit` are outstanding. With `spins` the caller promises a call of `stopSpinning`.
   func submit(
-    _ submission: Submission, limit: Int, spins: Bool, _ fill: (inout ByteWriter) -> Void
+    _ submission: Submission, limit: Int, spins: Bool, _ arguments: RecordArguments
   ) -> SubmitResult {
     var after = Aftermath()
     let result = lock.withLock { _ -> SubmitResult in
       guard state.isOpen, !state.isStopping else { return .dead }
       guard state.outstanding.count - state.front < limit else { return .full }
-      guard send(submission, fill) else { return .full }
+      guard send(submission, arguments) else { return .full }
       if spins {
         state.spinners += 1
         if state.isArmed { disarm() }
@@ -172,39 +186,101 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
     return result
   }
 
-  /// Sends what waited, with its arguments encoded.
+  /// Sends what waited.
   func submitPending(_ record: PendingRecord, limit: Int) -> SubmitResult {
-    submit(record.submission, limit: limit, spins: false) { writer in
-      unsafe record.bytes.withUnsafeBytes { unsafe writer.append($0) }
+    submit(record.submission, limit: limit, spins: false, .encoded(record.arguments))
+  }
+
+  /// Sends records of `count` items each, whose encoded items lie in `bytes` between the `ends`, and shows the
+  /// worker all of them at once. How many there was room for.
+  func submitBatch(
+    _ first: Submission, _ bytes: UnsafeRawBufferPointer, ends: [Int], timesEach: Bool
+  ) -> Int {
+    var after = Aftermath()
+    let sent = lock.withLock { _ -> Int in
+      guard state.isOpen, !state.isStopping else { return 0 }
+      var submission = first
+      var start = 0
+      var sent = 0
+      for end in ends {
+        submission.isTimed = timesEach || sent & 15 == 0
+        let record = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+        guard unsafe sendBytes(submission, record) else { break }
+        submission.first += submission.count
+        start = end
+        sent += 1
+      }
+      if state.spinners == 0, !state.isArmed { arm(&after) }
+      publish()
+      return sent
     }
+    settle(after)
+    return sent
   }
 
   /// False when the ring has no room.
-  private func send(_ submission: Submission, _ fill: (inout ByteWriter) -> Void) -> Bool {
+  private func send(_ submission: Submission, _ arguments: RecordArguments) -> Bool {
+    switch arguments {
+    case .encoded(let arguments): return unsafe arguments.withBytes { unsafe sendBytes(submission, $0) }
+    case .direct(let fill):
+      guard prepare(submission) else { return false }
+      var available = 0
+      guard let room = unsafe mproc_ring_reserve_most(channel, 256, &available) else { return false }
+      var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: room, count: available))
+      writer.appendValue(header(submission, flags: 0))
+      fill(&writer)
+      if writer.isSpilled {
+        let headerSize = MemoryLayout<TaskHeader>.size
+        return unsafe writer.withBytes { bytes in
+          unsafe sendBytes(submission, UnsafeRawBufferPointer(rebasing: bytes[headerSize...]))
+        }
+      }
+      commit(submission, size: writer.count, arenaOffset: nil)
+      return true
+    }
+  }
+
+  private func sendBytes(_ submission: Submission, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard prepare(submission) else { return false }
+    let headerSize = MemoryLayout<TaskHeader>.size
+    let isInline = bytes.count <= Sizes.inlineLimit
+    let size = headerSize + (isInline ? bytes.count : MemoryLayout<ArenaReference>.size)
+    // Room first: what is put into the arena could not be taken back as cheaply.
+    guard let room = unsafe mproc_ring_reserve(channel, size) else { return false }
+    var arenaOffset: UInt64?
+    if isInline {
+      if let source = bytes.baseAddress {
+        unsafe (room + headerSize).copyMemory(from: source, byteCount: bytes.count)
+      }
+    } else {
+      guard let reference = unsafe moveToArena(bytes) else { return false }
+      unsafe (room + headerSize).storeBytes(of: reference, as: ArenaReference.self)
+      arenaOffset = reference.offset
+    }
+    let flags = isInline ? 0 : TaskHeader.isInArena
+    unsafe room.storeBytes(of: header(submission, flags: flags), as: TaskHeader.self)
+    commit(submission, size: size, arenaOffset: arenaOffset)
+    return true
+  }
+
+  /// The worker knows the body and the shared memory that the arguments name.
+  private func prepare(_ submission: Submission) -> Bool {
     guard define(submission.body) else { return false }
     for mapping in submission.mappings where state.attached.insert(mapping.number).inserted {
       state.process?.command(
         MPROC_COMMAND_ATTACH, number: mapping.number, size: UInt64(mapping.byteCount),
         descriptor: mapping.descriptor)
     }
-    var available = 0
-    guard let room = unsafe mproc_ring_reserve_most(channel, 256, &available) else { return false }
-    var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: room, count: available))
-    var header = TaskHeader(
+    return true
+  }
+
+  private func header(_ submission: Submission, flags: UInt32) -> TaskHeader {
+    TaskHeader(
       number: state.lastNumber + 1, body: submission.body.number, count: UInt32(submission.count),
-      flags: submission.isTimed ? TaskHeader.isTimed : 0)
-    writer.appendValue(header)
-    fill(&writer)
-    var arenaOffset: UInt64?
-    var size = writer.count
-    if writer.isSpilled {
-      guard let reference = unsafe writer.withBytes({ unsafe moveToArena($0) }) else { return false }
-      header.flags |= TaskHeader.isInArena
-      unsafe room.storeBytes(of: header, as: TaskHeader.self)
-      unsafe (room + MemoryLayout<TaskHeader>.size).storeBytes(of: reference, as: ArenaReference.self)
-      size = MemoryLayout<TaskHeader>.size + MemoryLayout<ArenaReference>.size
-      arenaOffset = reference.offset
-    }
+      flags: flags | (submission.isTimed ? TaskHeader.isTimed : 0))
+  }
+
+  private func commit(_ submission: Submission, size: Int, arenaOffset: UInt64?) {
     unsafe mproc_ring_commit(channel, size, SubmissionKind.tasks)
     let end = unsafe channel.pointee.tail
     state.lastNumber += 1
@@ -213,7 +289,6 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
         number: state.lastNumber, start: end - mproc_ring_record_size(UInt64(size)), end: end,
         submission: submission, arenaOffset: arenaOffset))
     load.store(state.outstanding.count - state.front, ordering: .relaxed)
-    return true
   }
 
   private func define(_ body: PoolBody) -> Bool {
@@ -232,14 +307,13 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
 
   /// nil when there is no memory now.
   private func moveToArena(_ bytes: UnsafeRawBufferPointer) -> ArenaReference? {
-    let header = MemoryLayout<TaskHeader>.size
     var range = unsafe mproc_arena_range()
-    guard unsafe mproc_arena_allocate(arguments, UInt64(bytes.count - header), &range) == 0,
+    guard unsafe mproc_arena_allocate(arguments, UInt64(bytes.count), &range) == 0,
       let target = unsafe range.bytes, let source = bytes.baseAddress
     else { return nil }
-    unsafe target.copyMemory(from: source + header, byteCount: bytes.count - header)
+    unsafe target.copyMemory(from: source, byteCount: bytes.count)
     return unsafe ArenaReference(
-      offset: range.offset, byteCount: UInt64(bytes.count - header), position: range.position)
+      offset: range.offset, byteCount: UInt64(bytes.count), position: range.position)
   }
 
   private func publish() {
@@ -326,6 +400,7 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
       isSound = unsafe found == 1 ? take(record, kind, &after) : false
       unsafe mproc_ring_consume(channel)
     }
+    flush(&after)
     guard taken else { return }
     unsafe mproc_ring_publish_head(channel)
     if unsafe mproc_channel_peer_sleeps(channel, MPROC_WORD_HEAD) {
@@ -338,6 +413,14 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
       state.isOpen = false
       state.process?.kill()
     }
+  }
+
+  /// Tells the ledger, then the job, what came in since the last time.
+  private func flush(_ after: inout Aftermath) {
+    if pool.record(after.ledger) { after.becameIdle = true }
+    after.ledger = PoolCore.LedgerChange()
+    if let ended = after.ended { ended.job.recordsEnded(ended.records, items: ended.items) }
+    after.ended = nil
   }
 
   /// One completion; false when it makes no sense.
@@ -392,11 +475,16 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
       state.arenaPosition = reference.position
     }
     let count = Int(header.count)
-    // Before the job learns of it: who sees the result also sees it in the ledger.
-    record(succeeded: count, &after)
+    // Before the job shows it: who sees the result also sees it in the ledger.
+    if submission.job.showsAtOnce {
+      record(succeeded: count, &after)
+    } else {
+      after.ledger.succeeded += count
+    }
     guard unsafe submission.job.receive(first: submission.first + Int(header.first), count: count, bytes)
     else {
-      record(succeeded: -count, &after)
+      // The item is charged when the process has been ended for it.
+      if submission.job.showsAtOnce { record(succeeded: -count, &after) } else { after.ledger.succeeded -= count }
       return false
     }
     if header.flags & CompletionHeader.isInArena != 0 {
@@ -428,7 +516,9 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
       change.cancelled = skipped
       if pool.record(change) { after.becameIdle = true }
     }
-    entry.submission.job.recordEnded(count: entry.submission.count)
+    let job = entry.submission.job
+    if let ended = after.ended, ended.job !== job { flush(&after) }
+    after.ended = (job, (after.ended?.records ?? 0) + 1, (after.ended?.items ?? 0) + entry.submission.count)
     state.front += 1
     load.store(state.outstanding.count - state.front, ordering: .relaxed)
   }
@@ -491,7 +581,9 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
       let wasOpen = state.isOpen
       if wasOpen { takeCompletions(&after) }
       state.isOpen = false
-      return closeOutstanding(status, &after)
+      let rest = closeOutstanding(status, &after)
+      flush(&after)
+      return rest
     }
     settle(after)
     return rest
@@ -515,7 +607,7 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
         finish(skipped: submission.count - 1, &after)
         after.wake(submission.job)
       } else {
-        rest.append(PendingRecord(submission, bytes: argumentBytes(of: entry)))
+        rest.append(PendingRecord(submission, argumentBytes(of: entry)))
         state.front += 1
       }
     }
@@ -561,30 +653,21 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
   }
 
   /// The arguments of a record that the worker has not begun, from memory that it cannot write.
-  private func argumentBytes(of entry: Entry) -> [UInt8] {
+  private func argumentBytes(of entry: Entry) -> EncodedArguments {
     let capacity = unsafe channel.pointee.own_capacity
     let offset = Int(entry.start & (capacity - 1)) + Int(MPROC_RECORD_HEADER_SIZE)
     let size = Int(entry.end - entry.start) - Int(MPROC_RECORD_HEADER_SIZE)
     let record = unsafe UnsafeRawBufferPointer(start: channel.pointee.own_ring + offset, count: size)
     let headerSize = MemoryLayout<TaskHeader>.size
-    guard entry.arenaOffset != nil else { return unsafe [UInt8](record[headerSize...]) }
+    guard entry.arenaOffset != nil else {
+      return unsafe EncodedArguments(copying: UnsafeRawBufferPointer(rebasing: record[headerSize...]))
+    }
     let reference = unsafe record.loadUnaligned(fromByteOffset: headerSize, as: ArenaReference.self)
     var bytes: UnsafeRawPointer?
-    guard unsafe mproc_arena_view(arguments, reference.offset, reference.byteCount, &bytes) == 0 else {
-      return []
-    }
-    return unsafe [UInt8](UnsafeRawBufferPointer(start: bytes, count: Int(reference.byteCount)))
-  }
-}
-
-/// A record that waits for a worker, with its arguments encoded.
-struct PendingRecord {
-  var submission: Submission
-  var bytes: [UInt8]
-
-  init(_ submission: Submission, bytes: [UInt8]) {
-    self.submission = submission
-    self.bytes = bytes
+    let result = unsafe mproc_arena_view(arguments, reference.offset, reference.byteCount, &bytes)
+    precondition(result == 0, "the application's own arena does not hold what was put there")
+    return unsafe EncodedArguments(
+      copying: UnsafeRawBufferPointer(start: bytes, count: Int(reference.byteCount)))
   }
 }
 

@@ -13,6 +13,7 @@ enum WorkerMain {
   /// Serves until the application says stop; the exit status.
   static func run(_ start: mproc_start) -> Int32 {
     guard let worker = unsafe Worker(start) else { return 126 }
+    mproc_keep_freed_memory()
     unsafe ControlThread.start(start.control) { worker.cancellation.cancel($0) }
     repeat {
       worker.cancellation.reset()
@@ -84,7 +85,7 @@ private final class Worker: @unchecked Sendable {
       default: isStopped = true
       }
       unsafe mproc_ring_consume(channel)
-      if isStopped || Task.isCancelled { return }
+      if isStopped || cancellation.isRequested && Task.isCancelled { return }
     }
   }
 
@@ -164,7 +165,7 @@ private final class Worker: @unchecked Sendable {
             end = writer.count
             if writer.isSpilled { break }
             unsafe mproc_channel_set_cursor(channel, item, UInt64(end))
-            if header.count > 1, Task.isCancelled { throw CancellationError() }
+            if header.count > 1, cancellation.isRequested, Task.isCancelled { throw CancellationError() }
           } while item < header.count
         } catch {
           writer.truncate(to: end)
@@ -289,9 +290,18 @@ private final class RecordCancellation: Sendable {
   private let hasRequests = Atomic<Bool>(false)
   private let state = Mutex<(requests: Set<UInt64>, task: Task<Void, Never>?)>(([], nil))
 
+  /// Whether anything was ever cancelled since the last quiet moment.
+  var isRequested: Bool { hasRequests.load(ordering: .relaxed) }
+
   func set(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
 
-  func reset() { state.withLock { $0.task = nil } }
+  /// Between two tasks: what was asked of the last one is done.
+  func reset() {
+    state.withLock { state in
+      state.task = nil
+      hasRequests.store(!state.requests.isEmpty, ordering: .sequentiallyConsistent)
+    }
+  }
 
   /// False when the record must not run, because it was cancelled before.
   func begin(_ number: UInt64) -> Bool {
@@ -300,7 +310,6 @@ private final class RecordCancellation: Sendable {
     return state.withLock { state in
       let isCancelled = state.requests.remove(number) != nil
       state.requests = state.requests.filter { $0 > number }
-      hasRequests.store(!state.requests.isEmpty, ordering: .sequentiallyConsistent)
       return !isCancelled
     }
   }

@@ -4,7 +4,7 @@ import Multiprocessing
 
 func square(_ number: Int) -> Int { number * number }
 
-func squareLater(_ number: Int) async throws -> Int {
+@concurrent func squareLater(_ number: Int) async throws -> Int {
   try await Task.sleep(for: .milliseconds(1))
   return number * number
 }

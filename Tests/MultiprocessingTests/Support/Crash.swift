@@ -1,0 +1,56 @@
+// The ways in which a body can end its process.
+
+import Glibc
+import Multiprocessing
+import Testing
+
+enum Crash: String, Codable, Sendable, CaseIterable {
+  case indexOutOfRange, nilUnwrapped, overflow, fatalError, exitZero, exitThree, killed
+
+  /// Ends the calling process.
+  func perform() -> Never {
+    // From a value that the compiler cannot know.
+    let zero = Int(getppid() & 0)
+    switch self {
+    case .indexOutOfRange: _ = [1][zero + 1]
+    case .nilUnwrapped:
+      let none: Int? = zero == 0 ? nil : 1
+      _ = none!  // The crash that is asked for.
+    case .overflow: _ = Int.max - zero + (zero + 1)
+    case .fatalError: Swift.fatalError("the crash that was asked for")
+    case .exitZero: exit(0)
+    case .exitThree: exit(3)
+    case .killed: kill(getpid(), SIGKILL)
+    }
+    while true { pause() }
+  }
+
+  /// Whether a process ended as this does.
+  func matches(_ status: ExitStatus) -> Bool {
+    switch (self, status) {
+    case (.exitZero, .exited(0)), (.exitThree, .exited(3)): true
+    case (.exitZero, _), (.exitThree, _): false
+    case (.killed, .signaled(.kill, _)): true
+    case (.killed, _): false
+    case (_, .signaled(let signal, _)): signal.rawValue == Self.trap
+    default: false
+    }
+  }
+
+  /// What a description of such an end must name.
+  var mark: String {
+    switch self {
+    case .exitZero: "status 0"
+    case .exitThree: "status 3"
+    case .killed: "SIGKILL"
+    default: "\(Signal(rawValue: Self.trap))"
+    }
+  }
+
+  /// The signal of a trap instruction.
+  #if arch(x86_64)
+    private static let trap = SIGILL
+  #else
+    private static let trap = SIGTRAP
+  #endif
+}

@@ -1,0 +1,31 @@
+// What the tests of processes and pools share: the start methods, and pools made in one line.
+
+import Multiprocessing
+import Testing
+
+/// The start methods whose bodies travel by name. What holds for one of them must hold for both.
+let startMethods: [StartMethod] = [.forkServer, .spawn]
+
+extension ProcessOptions {
+  init(_ method: StartMethod, _ configure: (inout ProcessOptions) -> Void = { _ in }) {
+    self.init(startMethod: method)
+    configure(&self)
+  }
+}
+
+/// Runs `body` with a pool, which is drained, or shut down when an error leaves it.
+func withPool<R>(
+  _ method: StartMethod = .forkServer, workers: Int = 2, placement: Placement = .automatic,
+  _ configure: (inout ProcessPool.Configuration) -> Void = { _ in },
+  body: (ProcessPool) async throws -> R
+) async throws -> R {
+  var configuration = ProcessPool.Configuration()
+  configuration.startMethod = method
+  configure(&configuration)
+  return try await withProcessPool(
+    workers: workers, placement: placement, configuration: configuration, body)
+}
+
+extension ProcessPool.Statistics {
+  var addsUp: Bool { submitted == succeeded + failed + cancelled + crashed + pending }
+}
