@@ -173,5 +173,7 @@ void mproc_main_thread_wait(int wake);
 /* What the Swift layer defines: called in a child that is set up, on its main
  * thread; the process exits with what it returns. */
 int mproc_child_main(const struct mproc_start *start);
+/* And this, called once in a fork server. */
+void mproc_server_warm_up(void);
 
 #endif

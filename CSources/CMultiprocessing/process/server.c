@@ -93,9 +93,9 @@ static _Noreturn void become_child(struct server *server, int control) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
   setpgid(0, 0);
   close_server_descriptors(server);
+  /* The server has no handlers; these are all that it changed. */
   for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
     signal(ignored[i], SIG_DFL);
-  mproc__reset_signals();
   int result = mproc__receive_start(control, &start);
   if (result < 0)
     _exit(result == -EPIPE ? 0 : 126);
@@ -171,6 +171,8 @@ static void reap(struct server *server, uint64_t serial) {
   mproc_send_message(server->exits, &piece, 1, NULL, 0);
 }
 
+extern void mproc_server_warm_up(void) __attribute__((weak));
+
 _Noreturn void mproc__run_server(const struct mproc_start *start) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
   struct server server = {0};
@@ -180,6 +182,8 @@ _Noreturn void mproc__run_server(const struct mproc_start *start) {
   if (mproc__set_up(start) < 0)
     _exit(126);
   mproc__role = 0;
+  if (mproc_server_warm_up)
+    mproc_server_warm_up();
   server.control = start->control;
   server.lifeline = start->lifeline;
   server.requests = move_up(start->submissions);

@@ -19,6 +19,25 @@ func childMain(_ start: UnsafePointer<mproc_start>?) -> Int32 {
   return unsafe SingleBody.run(start)
 }
 
+/// Called in a fork server before its first fork: what the runtime looks up once, it has looked up for every
+/// child. No thread may be started here.
+@c(mproc_server_warm_up)
+func serverWarmUp() {
+  let body: @Sendable (Int) -> Int = { $0 }
+  guard let reference = try? BodyReference(sync: body), let name = try? reference.name() else { return }
+  var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+  try? ValueCoding.encode(name, into: &writer, context: nil)
+  try? encodeArguments(1, into: &writer, nil)
+  unsafe writer.withBytes { bytes in
+    var reader = unsafe ByteReader(bytes)
+    guard let name = try? ValueCoding.decode(BodyName.self, from: &reader, context: nil),
+      case .sync(let call)? = try? LoadedBody(name)
+    else { return }
+    var outcome = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+    try? call(&reader, &outcome, nil)
+  }
+}
+
 /// A `ChildProcess`: one body, one outcome on the control socket.
 private enum SingleBody {
   static func run(_ start: mproc_start) -> Int32 {

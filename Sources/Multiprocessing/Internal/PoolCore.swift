@@ -64,7 +64,8 @@ final class PoolCore: Sendable {
   init(
     workers: Int?, _ placement: Placement, _ configuration: ProcessPool.Configuration
   ) throws(ProcessError) {
-    usableCPUs = CPUTopology.usableCPUCount
+    let machine = MachineView.current
+    usableCPUs = machine.usableCPUCount
     let count = workers ?? usableCPUs
     guard count > 0 else {
       throw .invalidConfiguration(
@@ -81,7 +82,7 @@ final class PoolCore: Sendable {
       throw .invalidConfiguration("a window of \(window) items lets nothing run; use 1 or more")
     }
     do {
-      plan = try placement.plan(workers: count, on: CPUTopology.current)
+      plan = try placement.plan(workers: count, on: machine.topology)
     } catch {
       throw .invalidConfiguration("\(error)")
     }

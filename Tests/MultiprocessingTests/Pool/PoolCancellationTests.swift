@@ -1,0 +1,203 @@
+// Cancelling a call, and deadlines: both end the work, not only the waiting.
+
+import Glibc
+import Multiprocessing
+import Testing
+
+@Suite("Cancellation and deadlines", .serialized, .timeLimit(.minutes(2)))
+struct PoolCancellationTests {
+  /// Tells that it runs, and then that it has seen its cancellation.
+  private static let untilCancelled: @Sendable (SharedFlags) throws -> Int = { flags in
+    flags[0] = 1
+    while !Task.isCancelled { usleep(500) }
+    flags[1] = 1
+    throw CancellationError()
+  }
+
+  @Test("cancelling run ends a synchronous body, and returns when it has ended", arguments: startMethods)
+  func cancelSynchronous(_ method: StartMethod) async throws {
+    try await withPool(method) { pool in
+      let flags = try SharedFlags(count: 2)
+      let task = Task { try await pool.run(flags, body: Self.untilCancelled) }
+      try await until { flags[0] == 1 }
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(flags[1] == 1)
+      #expect(pool.statistics.cancelled == 1)
+      #expect(pool.statistics.restarts == 0)
+      #expect(try await pool.broadcast { Task.isCancelled } == [false, false])
+    }
+  }
+
+  @Test("cancelling run wakes an asynchronous body", arguments: startMethods)
+  func cancelAsynchronous(_ method: StartMethod) async throws {
+    try await withPool(method) { pool in
+      let flags = try SharedFlags(count: 2)
+      let task = Task {
+        try await pool.run(flags) { (flags: SharedFlags) async throws -> Int in
+          flags[0] = 1
+          defer { flags[1] = 1 }
+          try await Task.sleep(for: .seconds(1_000))
+          return 1
+        }
+      }
+      try await until { flags[0] == 1 }
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(flags[1] == 1)
+      #expect(pool.statistics.cancelled == 1)
+      #expect(try await pool.run(1) { $0 + 1 } == 2)
+    }
+  }
+
+  @Test("a task that is cancelled before it calls starts nothing", arguments: startMethods)
+  func cancelledBefore(_ method: StartMethod) async throws {
+    try await withPool(method) { pool in
+      let task = Task {
+        while !Task.isCancelled { await Task.yield() }
+        return try await pool.run(1) { $0 + 1 }
+      }
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(pool.statistics == ProcessPool.Statistics())
+    }
+  }
+
+  @Test("cancelling a task that waits for a worker never runs its body", arguments: startMethods)
+  func cancelWaiting(_ method: StartMethod) async throws {
+    try await withPool(method, workers: 1) { pool in
+      let flags = try SharedFlags(count: 2)
+      let second = try SharedFlags(count: 2)
+      let running = Task {
+        try await pool.run(flags) { (flags: SharedFlags) -> Int in
+          flags[0] = 1
+          while flags[1] == 0 { usleep(500) }
+          return 5
+        }
+      }
+      try await until { flags[0] == 1 }
+      let waiting = Task { try await pool.run(second, body: Self.untilCancelled) }
+      try await until { pool.statistics.submitted == 2 }
+      waiting.cancel()
+      await #expect(throws: CancellationError.self) { try await waiting.value }
+      flags[1] = 1
+      #expect(try await running.value == 5)
+      #expect(second[0] == 0)
+      #expect(pool.statistics.cancelled == 1)
+      #expect(pool.statistics.succeeded == 1)
+    }
+  }
+
+  @Test("a body that ignores its cancellation loses its process after the grace", arguments: startMethods)
+  func ignoresCancellation(_ method: StartMethod) async throws {
+    try await withPool(method, { $0.cancellationGrace = .milliseconds(200) }) { pool in
+      let flags = try SharedFlags(count: 1)
+      let task = Task {
+        try await pool.run(flags) { (flags: SharedFlags) -> Int in
+          flags[0] = getpid()
+          while true { usleep(500) }
+        }
+      }
+      try await until { flags[0] != 0 }
+      let clock = ContinuousClock()
+      let start = clock.now
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(clock.now - start >= .milliseconds(200))
+      #expect(!isAlive(flags[0]))
+      #expect(try await pool.broadcast { CurrentProcess.workerIndex } == [0, 1])
+      #expect(pool.statistics.cancelled == 1)
+      #expect(pool.statistics.crashed == 0)
+      #expect(pool.statistics.addsUp)
+    }
+  }
+
+  @Test("SIGKILL ends a body that ignores SIGTERM too", arguments: startMethods)
+  func ignoresSignal(_ method: StartMethod) async throws {
+    try await withPool(method, { $0.cancellationGrace = .milliseconds(50) }) { pool in
+      let flags = try SharedFlags(count: 1)
+      let task = Task {
+        try await pool.run(flags) { (flags: SharedFlags) -> Int in
+          unsafe signal(SIGTERM, SIG_IGN)
+          flags[0] = getpid()
+          while true { usleep(500) }
+        }
+      }
+      try await until { flags[0] != 0 }
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(!isAlive(flags[0]))
+      #expect(try await pool.run(1) { $0 + 1 } == 2)
+    }
+  }
+
+  @Test("cancelling map ends what runs and what waits", arguments: startMethods)
+  func cancelMap(_ method: StartMethod) async throws {
+    try await withPool(method) { pool in
+      let flags = try SharedFlags(count: 2)
+      let task = Task {
+        try await pool.map((0..<100).map { _ in flags }, body: Self.untilCancelled)
+      }
+      try await until { flags[0] == 1 }
+      task.cancel()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(flags[1] == 1)
+      #expect(pool.statistics.succeeded == 0)
+      #expect(pool.statistics.pending == 0)
+      #expect(pool.statistics.addsUp)
+      #expect(try await pool.map(0..<10) { $0 } == Array(0..<10))
+    }
+  }
+
+  @Test("a deadline ends the work too, and counts as a failure", arguments: startMethods)
+  func deadline(_ method: StartMethod) async throws {
+    try await withPool(method) { pool in
+      let flags = try SharedFlags(count: 2)
+      let clock = ContinuousClock()
+      let start = clock.now
+      let error = await #expect(throws: ProcessError.self) {
+        try await pool.run(flags, timeout: .milliseconds(100), body: Self.untilCancelled)
+      }
+      guard case .timedOut(let limit)? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      #expect(limit == .milliseconds(100))
+      #expect(clock.now - start >= .milliseconds(100))
+      #expect(Array(flags) == [1, 1])
+      #expect(pool.statistics.failed == 1)
+      #expect(pool.statistics.cancelled == 0)
+      #expect(pool.statistics.addsUp)
+      #expect(try await pool.broadcast { Task.isCancelled } == [false, false])
+    }
+  }
+
+  @Test("the pool's own deadline applies to tasks that name none", arguments: startMethods)
+  func taskTimeout(_ method: StartMethod) async throws {
+    try await withPool(method, { $0.taskTimeout = .milliseconds(50) }) { pool in
+      let flags = try SharedFlags(count: 2)
+      let error = await #expect(throws: ProcessError.self) {
+        try await pool.run(flags, body: Self.untilCancelled)
+      }
+      guard case .timedOut(.milliseconds(50))? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      #expect(flags[1] == 1)
+      #expect(try await pool.run(1, timeout: .seconds(1_000)) { $0 + 1 } == 2)
+    }
+  }
+
+  @Test("a deadline that is not reached changes nothing", arguments: startMethods)
+  func deadlineNotReached(_ method: StartMethod) async throws {
+    try await withPool(method) { pool in
+      for n in 0..<50 { #expect(try await pool.run(n, timeout: .seconds(1_000)) { $0 + 1 } == n + 1) }
+      #expect(pool.statistics.succeeded == 50)
+      #expect(pool.statistics.failed == 0)
+    }
+  }
+}
+
+extension Duration {
+  fileprivate static func ~= (pattern: Duration, value: Duration) -> Bool { pattern == value }
+}

@@ -1,0 +1,118 @@
+// What must be counted, or killed, from outside: runs of the Scenarios executable, which lies beside the tests.
+
+import Foundation
+import Glibc
+import Multiprocessing
+import Testing
+
+/// One run of the Scenarios executable. Every process of it, grandchildren too, inherits a mark.
+private final class Scenario {
+  private let process = Process()
+  private let output = Pipe()
+  private let mark = "MPROC_SCENARIO=" + UUID().uuidString
+
+  init(_ arguments: String...) throws {
+    let test = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    process.executableURL = URL(fileURLWithPath: test).deletingLastPathComponent()
+      .appendingPathComponent("Scenarios")
+    process.arguments = arguments
+    let (name, value) = (mark.prefix { $0 != "=" }, mark.drop { $0 != "=" }.dropFirst())
+    process.environment = ProcessInfo.processInfo.environment.merging([String(name): String(value)]) { $1 }
+    process.standardOutput = output
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+  }
+
+  deinit {
+    if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
+  }
+
+  /// Everything that it and its processes printed, once all have closed the stream, and its exit status.
+  func finish() throws -> (lines: [String], status: Int32) {
+    let bytes = try output.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    return (lines, process.terminationStatus)
+  }
+
+  /// Its first line.
+  func readLine() throws -> String {
+    var bytes = Data()
+    while let next = try output.fileHandleForReading.read(upToCount: 1), !next.isEmpty, next != Data("\n".utf8) {
+      bytes += next
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// SIGKILL, which it cannot see coming.
+  func kill() {
+    Glibc.kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
+
+  /// The processes that are alive and carry the mark.
+  func survivors() throws -> [pid_t] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter { pid in
+      guard let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") else { return false }
+      return environment.range(of: Data(mark.utf8)) != nil && isAlive(pid)
+    }
+  }
+}
+
+private func sharedMemoryNames() -> Set<String> {
+  Set((try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? [])
+}
+
+@Suite("Scenarios in a process of their own", .serialized, .timeLimit(.minutes(2)))
+struct ScenarioTests {
+  @Test("processes and pools work in a program without Foundation")
+  func smoke() throws {
+    let (lines, status) = try Scenario("smoke").finish()
+    #expect(lines.last == "smoke passed")
+    #expect(status == 0)
+  }
+
+  @Test("a worker never runs main")
+  func sideEffects() async throws {
+    try await withTemporaryDirectory { directory in
+      let path = directory + "/count"
+      let (lines, status) = try Scenario("side-effects", path).finish()
+      #expect(lines == ["main ran", "side-effects passed"])
+      #expect(status == 0)
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == "main ran\n")
+    }
+  }
+
+  @Test("forty pools, however they end, leave nothing behind")
+  func leaks() throws {
+    let (lines, status) = try Scenario("leaks", "40").finish()
+    #expect(lines == ["leaks none"])
+    #expect(status == 0)
+  }
+
+  @Test(
+    "when the application is killed, everything it started dies with it",
+    arguments: ["starting", "idle", "busy", "draining", "child", "nested"])
+  func killed(_ phase: String) async throws {
+    let names = sharedMemoryNames()
+    let scenario = try Scenario("hold", phase)
+    let listed = try scenario.readLine().split(separator: " ").compactMap { pid_t($0) }
+    if phase == "starting" {
+      // In the middle of it: some have come to life, and more are on their way.
+      try await until { try scenario.survivors().count > 8 }
+    } else {
+      #expect(listed.count >= 4)
+      #expect(listed.allSatisfy(isAlive))
+    }
+    scenario.kill()
+    let clock = ContinuousClock()
+    let start = clock.now
+    var alive: [pid_t] = []
+    repeat {
+      try await Task.sleep(for: .milliseconds(5))
+      alive = try scenario.survivors() + listed.filter(isAlive)
+    } while !alive.isEmpty && clock.now - start < .seconds(1)
+    #expect(alive.isEmpty)
+    #expect(sharedMemoryNames().subtracting(names).isEmpty)
+  }
+}
