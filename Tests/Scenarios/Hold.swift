@@ -46,12 +46,18 @@ enum Hold {
     case .child: identifiers = try children()
     case .nested: identifiers += try await occupyNested(pools)
     }
-    print(identifiers.map { "\($0)" }.joined(separator: " "))
+    say(identifiers.map { "\($0)" }.joined(separator: " "))
     while true { try await Task.sleep(for: .seconds(1_000)) }
   }
 
+  /// Prints, and leaves nothing in a buffer.
+  private static func say(_ line: String) {
+    print(line)
+    fflush(nil)
+  }
+
   private static func startForever() throws {
-    print("")
+    say("")
     var number = 0
     while true {
       let method = startMethods[number % 8 == 0 ? 1 : 0]
@@ -115,7 +121,7 @@ enum Hold {
 
 private func occupyWorker(_ running: SharedArray<Int32>) {
   if CurrentProcess.workerIndex == 0 {
-    var signals = unsafe sigset_t()
+    var signals = sigset_t()
     unsafe sigfillset(&signals)
     unsafe sigprocmask(SIG_BLOCK, &signals, nil)
   }

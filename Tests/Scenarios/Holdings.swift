@@ -94,9 +94,10 @@ private func text(of path: String) -> String {
 }
 
 private func link(_ path: String) -> String {
-  var buffer = [UInt8](repeating: 0, count: 4_096)
-  let count = unsafe buffer.withUnsafeMutableBytes { bytes in
-    unsafe readlink(path, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+  unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4_096) { buffer in
+    guard let base = buffer.baseAddress else { return "" }
+    let count = unsafe readlink(path, base, buffer.count)
+    return unsafe String(
+      decoding: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[..<max(0, count)])), as: UTF8.self)
   }
-  return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
 }

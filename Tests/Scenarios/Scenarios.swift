@@ -10,8 +10,6 @@ import Multiprocessing
 @main
 enum Scenarios {
   static func main() async {
-    // A child that inherits the stream must not write again what this process has buffered.
-    unsafe setlinebuf(unsafe stdout)
     let arguments = CommandLine.arguments.dropFirst()
     do {
       switch (arguments.first, arguments.dropFirst().first) {

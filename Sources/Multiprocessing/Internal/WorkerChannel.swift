@@ -9,15 +9,41 @@ internal import CMultiprocessing
 internal import Glibc
 internal import Synchronization
 
-/// Items that travel in one record.
+/// What records of one job and one size have in common.
+final class RecordGroup: Sendable {
+  let body: PoolBody
+  let job: PoolJob
+  /// Items in each record.
+  let count: Int
+  let mappings: [SharedMapping]
+
+  init(_ body: PoolBody, _ job: PoolJob, count: Int, _ mappings: [SharedMapping]) {
+    self.body = body
+    self.job = job
+    self.count = count
+    self.mappings = mappings
+  }
+}
+
+/// Items that travel in one record. Copying it costs one reference count.
 struct Submission {
-  var body: PoolBody
-  var job: PoolJob
+  let group: RecordGroup
   /// The position in the job of the first item.
   var first: Int
-  var count: Int
   var isTimed: Bool
-  var mappings: [SharedMapping] = []
+
+  init(
+    body: PoolBody, job: PoolJob, first: Int, count: Int, isTimed: Bool, mappings: [SharedMapping] = []
+  ) {
+    group = RecordGroup(body, job, count: count, mappings)
+    self.first = first
+    self.isTimed = isTimed
+  }
+
+  var body: PoolBody { group.body }
+  var job: PoolJob { group.job }
+  var count: Int { group.count }
+  var mappings: [SharedMapping] { group.mappings }
 }
 
 @safe

@@ -15,15 +15,20 @@ private struct CodableError: Error, Codable, Equatable {
 
 /// Counts how many elements were asked for, and calls back before each.
 private struct CountedPulls: Sequence, IteratorProtocol {
-  var next = 0
-  var count: Int
-  var willPull: (Int) -> Void
+  private var pulled = 0
+  private let count: Int
+  private let willPull: (Int) -> Void
+
+  init(count: Int, willPull: @escaping (Int) -> Void) {
+    self.count = count
+    self.willPull = willPull
+  }
 
   mutating func next() -> Int? {
-    guard next < count else { return nil }
-    next += 1
-    willPull(next)
-    return next - 1
+    guard pulled < count else { return nil }
+    pulled += 1
+    willPull(pulled)
+    return pulled - 1
   }
 }
 
@@ -90,7 +95,7 @@ struct PoolMapTests {
       try await pool.forEach(zip(slices, 0...)) { (slice: SharedFlags, number: Int) async throws -> Void in
         slice[2] += 1_000
       }
-      let expected = (0..<100).flatMap { [11, 1 + Int32($0) * 100, 1_001] }
+      let expected = (0..<100).flatMap { (n: Int32) -> [Int32] in [11, 1 + n * 100, 1_001] }
       #expect(Array(counts) == expected)
     }
   }
@@ -102,7 +107,7 @@ struct PoolMapTests {
       #expect(try await pool.map([String]()) { $0 } == [])
       #expect(try await pool.map(AnySequence<Int>([])) { $0 } == [])
       try await pool.forEach([Int]()) { _ in }
-      #expect(pool.statistics == ProcessPool.Statistics())
+      #expect(pool.statistics.isUntouched)
     }
   }
 

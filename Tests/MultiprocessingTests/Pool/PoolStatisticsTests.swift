@@ -52,7 +52,7 @@ struct PoolStatisticsTests {
         isDone.raise()
       }
       var samples: Set<ProcessPool.Statistics> = []
-      var last = ProcessPool.Statistics()
+      var last = pool.statistics
       var isMonotonic = true
       while !isDone.isRaised {
         let now = pool.statistics

@@ -45,7 +45,7 @@ struct ChildControlTests {
   func terminateStubborn(_ method: StartMethod) async throws {
     let flags = try SharedFlags(count: 1)
     let child = try ChildProcess(flags, options: ProcessOptions(method)) { flags -> Void in
-      unsafe signal(SIGTERM, SIG_IGN)
+      signal(SIGTERM, SIG_IGN)
       runForever(flags)
     }
     try await until { flags[0] == 1 }

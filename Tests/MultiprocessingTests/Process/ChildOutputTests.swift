@@ -1,6 +1,6 @@
 // What a child writes to its standard streams.
 
-import Glibc
+import Foundation
 import Multiprocessing
 import Testing
 
@@ -65,7 +65,7 @@ struct ChildOutputTests {
     }
     let child = try ChildProcess(options: options) {
       print("out")
-      unsafe fputs("err\n", stderr)
+      FileHandle.standardError.write(Data("err\n".utf8))
     }
     #expect(try await child.standardOutput.text == "out\n")
     #expect(try await child.standardError.text == "err\n")

@@ -11,7 +11,7 @@ private struct Image: Codable, Sendable {
   var rows: [SharedArray<UInt8>]
 }
 
-private struct Point: BitwiseCopyable, Sendable, Equatable {
+private struct Corner: BitwiseCopyable, Sendable, Equatable {
   var x: Double
   var y: Int32
 }
@@ -37,13 +37,13 @@ struct SharedArrayTests {
 
   @Test("a child process maps the same memory", arguments: startMethods)
   func child(_ method: StartMethod) async throws {
-    let array = try SharedArray([Point(x: 1.5, y: 2), Point(x: 2.5, y: 3)])
-    let child = try ChildProcess(array, options: ProcessOptions(method)) { (array: SharedArray<Point>) -> Int in
-      array[1] = Point(x: array[0].x * 2, y: -1)
+    let array = try SharedArray([Corner(x: 1.5, y: 2), Corner(x: 2.5, y: 3)])
+    let child = try ChildProcess(array, options: ProcessOptions(method)) { (array: SharedArray<Corner>) -> Int in
+      array[1] = Corner(x: array[0].x * 2, y: -1)
       return array.count
     }
     #expect(try await child.value == 2)
-    #expect(Array(array) == [Point(x: 1.5, y: 2), Point(x: 3, y: -1)])
+    #expect(Array(array) == [Corner(x: 1.5, y: 2), Corner(x: 3, y: -1)])
   }
 
   @Test("slices are parts of the same memory", arguments: startMethods)

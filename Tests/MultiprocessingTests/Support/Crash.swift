@@ -26,7 +26,7 @@ enum Crash: String, Codable, Sendable, CaseIterable {
   }
 
   /// Whether a process ended as this does.
-  func matches(_ status: ExitStatus) -> Bool {
+  func matches(_ status: Multiprocessing.ExitStatus) -> Bool {
     switch (self, status) {
     case (.exitZero, .exited(0)), (.exitThree, .exited(3)): true
     case (.exitZero, _), (.exitThree, _): false

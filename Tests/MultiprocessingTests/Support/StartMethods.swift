@@ -28,4 +28,7 @@ func withPool<R>(
 
 extension ProcessPool.Statistics {
   var addsUp: Bool { submitted == succeeded + failed + cancelled + crashed + pending }
+
+  /// Nothing was ever submitted.
+  var isUntouched: Bool { submitted == 0 && addsUp && restarts == 0 }
 }

@@ -89,7 +89,7 @@ struct RefusalTests {
         await #expect(throws: ProcessError.self) { try await pool.broadcast { step } },
       ]
       for error in errors { expectCaptureRefused(try transferFailure(of: error)) }
-      #expect(pool.statistics == ProcessPool.Statistics())
+      #expect(pool.statistics.isUntouched)
       #expect(try await pool.run(1) { $0 + 1 } == 2)
     }
   }
