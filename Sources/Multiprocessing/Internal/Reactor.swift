@@ -32,6 +32,12 @@ final class Reactor: Sendable {
 
   /// The application's reactor, started at first use.
   static func shared() throws(ProcessError) -> Reactor {
+    // A forked copy of the application has the reactor's memory, but not its thread.
+    guard mproc_current_role() != MPROC_ROLE_FORKED.rawValue else {
+      throw .invalidConfiguration(
+        "the body of ChildProcess.forking cannot start processes or pools: its process has none of the threads"
+          + " of the one it was copied from; use ChildProcess(…) with .forkServer or .spawn")
+    }
     switch instance {
     case .success(let reactor): return reactor
     case .failure(let error): throw error

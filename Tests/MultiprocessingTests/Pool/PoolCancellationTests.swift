@@ -190,7 +190,7 @@ struct PoolCancellationTests {
 
   @Test("a deadline that is not reached changes nothing", arguments: startMethods)
   func deadlineNotReached(_ method: StartMethod) async throws {
-    try await withPool(method) { pool in
+    try await withPool(method) { pool async throws in
       for n in 0..<50 { #expect(try await pool.run(n, timeout: .seconds(1_000)) { $0 + 1 } == n + 1) }
       #expect(pool.statistics.succeeded == 50)
       #expect(pool.statistics.failed == 0)

@@ -63,7 +63,7 @@ struct PoolConfigurationTests {
   @Test("workers report the CPUs asked for and the CPUs they have", arguments: startMethods)
   func verifiedCPUs(_ method: StartMethod) async throws {
     let sets = CPUTopology.current.allowed.map { CPUSet([$0]) }
-    try await withPool(method, workers: 3, placement: .explicit(sets)) { pool in
+    try await withPool(method, workers: 3, placement: .explicit(sets)) { pool async throws in
       let expected = (0..<3).map { sets[$0 % sets.count] }
       #expect(pool.workers.map(\.requestedCPUs) == expected)
       #expect(pool.workers.map(\.verifiedCPUs) == expected)
@@ -74,7 +74,7 @@ struct PoolConfigurationTests {
   @Test("a replaced worker has the CPUs of the one before", arguments: startMethods)
   func verifiedAfterCrash(_ method: StartMethod) async throws {
     let sets = CPUTopology.current.allowed.map { CPUSet([$0]) }
-    try await withPool(method, workers: 1, placement: .explicit([sets[sets.count - 1]])) { pool in
+    try await withPool(method, workers: 1, placement: .explicit([sets[sets.count - 1]])) { pool async throws in
       await #expect(throws: ProcessError.self) {
         try await pool.run { () -> Int in Crash.exitThree.perform() }
       }
@@ -138,7 +138,7 @@ struct PoolConfigurationTests {
 
   @Test("every way of waiting gives the same results", arguments: startMethods, ProcessPool.Configuration.Waiting.allCases)
   func waiting(_ method: StartMethod, _ waiting: ProcessPool.Configuration.Waiting) async throws {
-    try await withPool(method, { $0.waiting = waiting }) { pool in
+    try await withPool(method, { $0.waiting = waiting }) { pool async throws in
       for n in 0..<200 { #expect(try await pool.run(n) { $0 + 1 } == n + 1) }
       #expect(try await pool.map(0..<5_000) { $0 * 3 } == (0..<5_000).map { $0 * 3 })
     }
@@ -146,7 +146,7 @@ struct PoolConfigurationTests {
 
   @Test("a worker ignores SIGINT", arguments: startMethods)
   func interrupt(_ method: StartMethod) async throws {
-    try await withPool(method, workers: 1) { pool in
+    try await withPool(method, workers: 1) { pool async throws in
       kill(pool.workers[0].processIdentifier, SIGINT)
       #expect(try await pool.run { getpid() } == pool.workers[0].processIdentifier)
       #expect(pool.statistics.restarts == 0)

@@ -127,7 +127,7 @@ struct PoolCrashTests {
 
   @Test("all workers can die, again and again", arguments: startMethods)
   func allDie(_ method: StartMethod) async throws {
-    try await withPool(method) { pool in
+    try await withPool(method) { pool async throws in
       for round in 1...5 {
         let crashes = await withTaskGroup(of: Bool.self) { group in
           for _ in 0..<4 {

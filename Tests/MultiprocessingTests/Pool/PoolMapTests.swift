@@ -113,7 +113,7 @@ struct PoolMapTests {
 
   @Test("large inputs and results keep their order", arguments: startMethods)
   func large(_ method: StartMethod) async throws {
-    try await withPool(method) { pool in
+    try await withPool(method) { pool async throws in
       let inputs = (0..<12).map { [UInt8](repeating: UInt8($0), count: 500_000 * $0) }
       #expect(try await pool.map(inputs) { $0 + [1] } == inputs.map { $0 + [1] })
     }
@@ -147,7 +147,7 @@ struct PoolMapTests {
 
   @Test("inputs are pulled no further ahead than the window", arguments: startMethods, [1, 4])
   func window(_ method: StartMethod, _ window: Int) async throws {
-    try await withPool(method, { $0.window = window }) { pool in
+    try await withPool(method, { $0.window = window }) { pool async throws in
       var furthest = 0
       let inputs = CountedPulls(count: 200) { pulled in
         furthest = max(furthest, pulled - pool.statistics.succeeded)
@@ -160,7 +160,7 @@ struct PoolMapTests {
 
   @Test("an error ends a map over an input without an end", arguments: startMethods)
   func endless(_ method: StartMethod) async throws {
-    try await withPool(method) { pool in
+    try await withPool(method) { pool async throws in
       await #expect(throws: CodableError(code: 500)) {
         try await pool.map(0...) { (n: Int) -> Int in
           if n == 500 { throw CodableError(code: n) }

@@ -121,7 +121,7 @@ struct PoolRunTests {
 
   @Test("8 MB go there and back", arguments: startMethods)
   func large(_ method: StartMethod) async throws {
-    try await withPool(method) { pool in
+    try await withPool(method) { pool async throws in
       for _ in 0..<3 {
         let bytes = (0..<8_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         #expect(try await pool.run(bytes) { Array($0.reversed()) } == bytes.reversed())
@@ -174,7 +174,7 @@ struct PoolRunTests {
   @Test("two pools at once do not disturb each other", arguments: startMethods)
   func twoPools(_ method: StartMethod) async throws {
     try await withPool(method) { first in
-      try await withPool(method) { second in
+      try await withPool(method) { second async throws in
         async let squares = first.map(0..<2_000) { $0 * $0 }
         async let texts = second.map(0..<2_000) { "\($0)" }
         #expect(try await squares == (0..<2_000).map { $0 * $0 })
