@@ -27,6 +27,10 @@ DEFINE_SHAPE(sync_void)
 DEFINE_SHAPE(async_void)
 DEFINE_SHAPE(sync_tuple)
 DEFINE_SHAPE(async_tuple)
+DEFINE_SHAPE(nullary_sync)
+DEFINE_SHAPE(nullary_async)
+DEFINE_SHAPE(nullary_sync_void)
+DEFINE_SHAPE(nullary_async_void)
 DEFINE_SHAPE(unary_sync)
 DEFINE_SHAPE(unary_async)
 DEFINE_SHAPE(unary_sync_void)
@@ -73,7 +77,7 @@ static bool has_one_capture(uintptr_t address) {
 }
 
 bool mproc_closure_open_box(uintptr_t context, uintptr_t *metadata,
-                            uintptr_t *inner_code) {
+                            struct mproc_closure *inner) {
   struct box *box = (struct box *)context;
   struct mproc_place place;
   /* A context that the compiler placed in the program's data has no malloc
@@ -81,20 +85,22 @@ bool mproc_closure_open_box(uintptr_t context, uintptr_t *metadata,
   if (context % sizeof(void *) != 0 || mproc_place_of(context, &place) >= 0 ||
       malloc_usable_size((void *)context) < sizeof *box)
     return false;
-  if (!has_one_capture(box->metadata) || box->context != 0)
+  if (!has_one_capture(box->metadata) ||
+      mproc_place_of(box->code, &place) < 0)
     return false;
   *metadata = box->metadata;
-  *inner_code = box->code;
+  *inner = (struct mproc_closure){box->code, box->context};
   return true;
 }
 
 extern void *swift_allocObject(const void *metadata, size_t size,
                                size_t alignment_mask) __attribute__((weak));
 
-uintptr_t mproc_closure_make_box(uintptr_t metadata, uintptr_t inner_code) {
+uintptr_t mproc_closure_make_box(uintptr_t metadata,
+                                 struct mproc_closure inner) {
   struct box *box =
       swift_allocObject((const void *)metadata, sizeof *box, 7);
-  box->code = inner_code;
-  box->context = 0;
+  box->code = inner.code;
+  box->context = inner.context;
   return (uintptr_t)box;
 }

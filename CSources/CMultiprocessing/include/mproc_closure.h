@@ -19,12 +19,14 @@ struct mproc_closure {
 };
 
 /* In a debug build a reference to a function (`body: square`) is a heap box
- * around (code, null). True, with the box's metadata and the inner code, when
- * `context` is such a box; every word is read only after its block is known to
- * be large enough. */
+ * around (code, null), or, after a conversion of its type, around (code, such a
+ * box). True, with the box's metadata and the inner function, when `context`
+ * is a box around one function value and nothing else; every word is read only
+ * after its block is known to be large enough. */
 bool mproc_closure_open_box(uintptr_t context, uintptr_t *metadata,
-                            uintptr_t *inner_code);
+                            struct mproc_closure *inner);
 /* A new box of that kind, never freed: a body lives as long as its worker. */
-uintptr_t mproc_closure_make_box(uintptr_t metadata, uintptr_t inner_code);
+uintptr_t mproc_closure_make_box(uintptr_t metadata,
+                                 struct mproc_closure inner);
 
 #endif

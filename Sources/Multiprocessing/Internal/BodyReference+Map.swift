@@ -3,6 +3,36 @@
 internal import CMultiprocessing
 
 extension BodyReference {
+  init<R: Transferable>(nullarySync body: @escaping @Sendable () throws -> R) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeNullarySync(body, &words)
+    try self.init(
+      .sync, words, parameters: .nullary, typeHash: typeHash(R.self), arguments: { [] }, results: { [R.self] })
+  }
+
+  init<R: Transferable>(
+    nullaryAsync body: @escaping @Sendable @concurrent () async throws -> R
+  ) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeNullaryAsync(body, &words)
+    try self.init(
+      .async, words, parameters: .nullary, typeHash: typeHash(R.self), arguments: { [] }, results: { [R.self] })
+  }
+
+  init(nullarySyncVoid body: @escaping @Sendable () throws -> Void) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeNullarySyncVoid(body, &words)
+    try self.init(
+      .syncVoid, words, parameters: .nullary, typeHash: 0, arguments: { [] }, results: { [] })
+  }
+
+  init(nullaryAsyncVoid body: @escaping @Sendable @concurrent () async throws -> Void) throws(ProcessError) {
+    var words = ClosureWords()
+    unsafe takeNullaryAsyncVoid(body, &words)
+    try self.init(
+      .asyncVoid, words, parameters: .nullary, typeHash: 0, arguments: { [] }, results: { [] })
+  }
+
   init<A: Transferable, R: Transferable>(
     unarySync body: @escaping @Sendable (A) throws -> R
   ) throws(ProcessError) {

@@ -6,8 +6,15 @@ internal import CMultiprocessing
 
 /// A body that can be named to a worker.
 struct BodyReference: Sendable {
+  /// A box around a function value.
+  private struct Layer {
+    var metadata: UInt
+    var inner: ClosureWords
+  }
+
   let key: BodyKey
-  private let words: (code: UInt, context: UInt, boxMetadata: UInt)
+  private let code: UInt
+  private let layers: [Layer]
   private let argumentTypes: @Sendable () -> [Any.Type]
   private let resultTypes: @Sendable () -> [Any.Type]
 
@@ -16,16 +23,12 @@ struct BodyReference: Sendable {
     _ shape: BodyShape, _ words: ClosureWords, parameters: BodyParameters = .pack, typeHash: Int,
     arguments: @escaping @Sendable () -> [Any.Type], results: @escaping @Sendable () -> [Any.Type]
   ) throws(ProcessError) {
-    var metadata: UInt = 0
-    var inner: UInt = 0
-    if words.context != 0 {
-      guard unsafe mproc_closure_open_box(words.context, &metadata, &inner) else {
-        throw .captures(arguments(), results())
-      }
-    }
+    guard let layers = Self.open(words) else { throw .captures(arguments(), results()) }
     key = BodyKey(
-      shape: shape, parameters: parameters, code: words.code, innerCode: inner, types: typeHash)
-    self.words = (words.code, words.context, metadata)
+      shape: shape, parameters: parameters, code: words.code, innerCode: layers.last?.inner.code ?? 0,
+      types: typeHash)
+    code = words.code
+    self.layers = layers
     argumentTypes = arguments
     resultTypes = results
   }
@@ -35,20 +38,39 @@ struct BodyReference: Sendable {
   func name() throws(ProcessError) -> BodyName {
     var code = BodyName.Code.none
     if key.shape != .task {
-      guard let outer = CodePlace(address: words.code) else { throw .unknownCode() }
-      if words.context == 0 {
-        code = .plain(outer)
-      } else {
-        guard let metadata = CodePlace(address: words.boxMetadata),
-          let inner = CodePlace(address: key.innerCode),
-          key.shape.isAsync || inner.resolve()?.kind == .code
+      // From the innermost function outwards.
+      code = try Self.place(layers.last?.inner.code ?? self.code)
+      for index in layers.indices.reversed() {
+        let outer = index == 0 ? self.code : layers[index - 1].inner.code
+        guard let metadata = CodePlace(address: layers[index].metadata),
+          let outer = CodePlace(address: outer)
         else { throw .captures(argumentTypes(), resultTypes()) }
-        code = .box(outer: outer, metadata: metadata, inner: inner)
+        code = .box(outer: outer, metadata: metadata, inner: code)
       }
     }
     return BodyName(
       shape: key.shape, parameters: key.parameters, code: code, arguments: try Self.names(argumentTypes()),
       results: try Self.names(resultTypes()))
+  }
+
+  private static func place(_ address: UInt) throws(ProcessError) -> BodyName.Code {
+    guard let place = CodePlace(address: address) else { throw .unknownCode() }
+    return .plain(place)
+  }
+
+  /// The boxes of a function reference from the outside in, none for a closure without captures; nil when it
+  /// captures something else.
+  private static func open(_ words: ClosureWords) -> [Layer]? {
+    var layers: [Layer] = []
+    var context = words.context
+    while context != 0 {
+      var metadata: UInt = 0
+      var inner = ClosureWords()
+      guard layers.count < 4, unsafe mproc_closure_open_box(context, &metadata, &inner) else { return nil }
+      layers.append(Layer(metadata: metadata, inner: inner))
+      context = inner.context
+    }
+    return layers
   }
 
   private static func names(_ types: [Any.Type]) throws(ProcessError) -> [TypeName] {

@@ -8,15 +8,27 @@ struct CallableWords {
   let context: UInt
 
   init(_ name: BodyName) throws(ProcessError) {
-    switch name.code {
+    let words = try Self.words(name.code, isAsync: name.shape.isAsync)
+    code = words.code
+    context = words.context
+  }
+
+  private static func words(_ code: BodyName.Code, isAsync: Bool) throws(ProcessError) -> ClosureWords {
+    switch code {
     case .none: throw .notInThisProcess("a body without code")
-    case .plain(let place):
-      code = try Self.address(place, isData: name.shape.isAsync)
-      context = 0
+    case .plain(let place): return ClosureWords(code: try address(place, isData: isAsync), context: 0)
     case .box(let outer, let metadata, let inner):
-      code = try Self.address(outer, isData: name.shape.isAsync)
-      context = mproc_closure_make_box(
-        try Self.address(metadata, isData: true), try Self.address(inner, isData: name.shape.isAsync))
+      // What is inside may be synchronous where the outside awaits: the conversion is what the box is for.
+      let function: ClosureWords
+      do {
+        function = try words(inner, isAsync: isAsync)
+      } catch {
+        guard isAsync else { throw error }
+        function = try words(inner, isAsync: false)
+      }
+      return ClosureWords(
+        code: try address(outer, isData: isAsync),
+        context: mproc_closure_make_box(try address(metadata, isData: true), function))
     }
   }
 

@@ -64,7 +64,7 @@ extension ChildRun {
     }
     if result == 1 { runForked(request.name, process.control, body) }
     try check(result, "forking this process")
-    let managed = try LaunchedProcess(process, .application, reactor, options).finish()
+    let managed = try LaunchedProcess(process, .application, reactor, request).finish()
     return try ChildRun(
       managed, name: request.name, standardOutput: output.capture, standardError: error.capture)
   }

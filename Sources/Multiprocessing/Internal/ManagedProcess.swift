@@ -242,7 +242,7 @@ extension ManagedProcess {
     if request.options.startMethod == .forkServer,
       let (process, server, serial) = try fork(request, environment)
     {
-      return LaunchedProcess(process, .server(server, serial: serial), reactor, request.options)
+      return LaunchedProcess(process, .server(server, serial: serial), reactor, request)
     }
     var process = mproc_process()
     let result = unsafe request.withStart { start in
@@ -251,7 +251,7 @@ extension ManagedProcess {
       }
     }
     try check(result, "spawning a process")
-    return LaunchedProcess(process, .application, reactor, request.options)
+    return LaunchedProcess(process, .application, reactor, request)
   }
 
   /// nil when this program's libraries start threads, so that no server can fork.
@@ -279,22 +279,27 @@ struct LaunchedProcess {
   private let origin: ManagedProcess.Origin
   private let reactor: Reactor
   private let options: ProcessOptions
+  private let acceptsNarrowing: Bool
 
   init(
     _ process: mproc_process, _ origin: ManagedProcess.Origin, _ reactor: Reactor,
-    _ options: ProcessOptions
+    _ request: StartRequest
   ) {
     self.process = process
     self.origin = origin
     self.reactor = reactor
-    self.options = options
+    options = request.options
+    acceptsNarrowing = request.acceptsNarrowing
   }
 
   /// Waits until the process is set up, or throws what it could not do; then it has ended.
   func finish() throws(ProcessError) -> ManagedProcess {
-    do {
-      let mask = try receiveAnswer()
-      return ManagedProcess(process, origin, CPUSet(words: mask), reactor)
+    do throws(ProcessError) {
+      let effective = CPUSet(words: try receiveAnswer())
+      if let requested = options.affinity, !acceptsNarrowing, !requested.isSubset(of: effective) {
+        throw ProcessError.invalidConfiguration("\(CPUAffinity.narrowing(of: requested, to: effective))")
+      }
+      return ManagedProcess(process, origin, effective, reactor)
     } catch {
       abandon()
       throw error

@@ -1,5 +1,5 @@
-// The words of bodies that `map`, `forEach` and `broadcast` take, as in ClosureWords.swift: a closure of one
-// parameter, of two and a pack, of one and a pack, and of an index and an element are each passed in a way of
+// The words of bodies that `map`, `forEach` and `broadcast` take, as in ClosureWords.swift: a closure of no
+// parameter, of one, of two and a pack, of one and a pack, and of an index and an element are each passed in a way of
 // their own.
 
 internal import CMultiprocessing
@@ -129,3 +129,39 @@ func takeLeadSyncVoid<A, each C>(
 func makeLeadSyncVoid<A, each C>(
   _ code: UInt, _ context: UInt, _: A.Type, _: repeat (each C).Type
 ) -> @Sendable (A, repeat each C) throws -> Void
+
+@_silgen_name("mproc_closure_take_nullary_sync")
+func takeNullarySync<R>(
+  _ body: @escaping @Sendable () throws -> R,
+  _ words: UnsafeMutablePointer<ClosureWords>)
+@_silgen_name("mproc_closure_make_nullary_sync")
+func makeNullarySync<R>(
+  _ code: UInt, _ context: UInt, _: R.Type
+) -> @Sendable () throws -> R
+
+@_silgen_name("mproc_closure_take_nullary_sync_void")
+func takeNullarySyncVoid(
+  _ body: @escaping @Sendable () throws -> Void,
+  _ words: UnsafeMutablePointer<ClosureWords>)
+@_silgen_name("mproc_closure_make_nullary_sync_void")
+func makeNullarySyncVoid(
+  _ code: UInt, _ context: UInt
+) -> @Sendable () throws -> Void
+
+@_silgen_name("mproc_closure_take_nullary_async")
+func takeNullaryAsync<R>(
+  _ body: @escaping @Sendable @concurrent () async throws -> R,
+  _ words: UnsafeMutablePointer<ClosureWords>)
+@_silgen_name("mproc_closure_make_nullary_async")
+func makeNullaryAsync<R>(
+  _ code: UInt, _ context: UInt, _: R.Type
+) -> @Sendable @concurrent () async throws -> R
+
+@_silgen_name("mproc_closure_take_nullary_async_void")
+func takeNullaryAsyncVoid(
+  _ body: @escaping @Sendable @concurrent () async throws -> Void,
+  _ words: UnsafeMutablePointer<ClosureWords>)
+@_silgen_name("mproc_closure_make_nullary_async_void")
+func makeNullaryAsyncVoid(
+  _ code: UInt, _ context: UInt
+) -> @Sendable @concurrent () async throws -> Void

@@ -46,6 +46,8 @@ final class PoolCore: Sendable {
   let environment: ChildEnvironment
   let bodies = PoolBodies()
   private let plan: [CPUSet]
+  /// The placement takes what it can get.
+  private let acceptsNarrowing: Bool
   private let reactor: Reactor
   private let bell: Int32
   private let slots: Mutex<[WorkerChannel?]>
@@ -86,6 +88,7 @@ final class PoolCore: Sendable {
     } catch {
       throw .invalidConfiguration("\(error)")
     }
+    acceptsNarrowing = placement.acceptsNarrowing
     self.configuration = configuration
     environment = ChildEnvironment(
       configuration.processOptions.environment, defaults: Self.threadLimits(configuration))
@@ -156,6 +159,7 @@ final class PoolCore: Sendable {
       role: MPROC_ROLE_WORKER, name: "\(options.name ?? "mproc-worker")-\(index)", workerIndex: index,
       options: options)
     request.ignoresInterrupt = true
+    request.acceptsNarrowing = acceptsNarrowing
     request.bell = bell
     let parameters = WorkerParameters(spinNanoseconds: workerSpin)
     request.payload = unsafe withUnsafeBytes(of: parameters) { unsafe [UInt8]($0) }
@@ -175,12 +179,6 @@ final class PoolCore: Sendable {
   private func adopt(_ launched: WorkerChannel.Launched) throws(ProcessError) {
     let process = try launched.process.finish()
     let channel = launched.channel
-    if let requested = channel.requestedCPUs, !requested.isSubset(of: process.effectiveCPUs) {
-      let narrowing = CPUAffinity.narrowing(of: requested, to: process.effectiveCPUs)
-      process.kill()
-      unsafe try? process.listen(ManagedProcess.Listener(message: { _, _ in }, ended: { _ in }))
-      throw .invalidConfiguration("\(narrowing)")
-    }
     channel.attach(process)
     slots.withLock { $0[channel.index] = channel }
     unsafe try process.listen(
@@ -442,9 +440,11 @@ final class PoolCore: Sendable {
     job.endWith(reason)
     let waiting = state.withLock { state -> [PendingRecord] in
       let mine = state.pending[state.pendingFront...].filter { $0.submission.job === job }
-      if !mine.isEmpty { state.pending.removeAll { $0.submission.job === job } }
-      state.pendingFront = min(state.pendingFront, state.pending.count)
-      return mine
+      if !mine.isEmpty {
+        state.pending = state.pending[state.pendingFront...].filter { $0.submission.job !== job }
+        state.pendingFront = 0
+      }
+      return Array(mine)
     }
     failPending(waiting, job.reasonForEnd() ?? .cancelled)
     for channel in channels() { channel.cancel(job, grace: configuration.cancellationGrace) }

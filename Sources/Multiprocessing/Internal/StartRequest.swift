@@ -11,6 +11,8 @@ struct StartRequest {
   var workerIndex: Int?
   var options: ProcessOptions
   var ignoresInterrupt = false
+  /// Whether a CPU mask that the kernel cut down will do.
+  var acceptsNarrowing = false
   var standardOutput: Int32 = -1
   var standardError: Int32 = -1
   var submissions: Int32 = -1

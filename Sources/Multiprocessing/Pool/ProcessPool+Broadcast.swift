@@ -7,21 +7,21 @@ extension ProcessPool {
   public func broadcast<Output: Transferable>(
     _ body: @escaping @Sendable () throws -> Output
   ) async throws -> [Output] {
-    try await core.broadcast(try BodyReference(sync: body), valueDecoder()) { _, _ in }
+    try await core.broadcast(try BodyReference(nullarySync: body), valueDecoder()) { _, _ in }
   }
 
   public func broadcast<Output: Transferable>(
     _ body: @escaping @Sendable @concurrent () async throws -> Output
   ) async throws -> [Output] {
-    try await core.broadcast(try BodyReference(async: body), valueDecoder()) { _, _ in }
+    try await core.broadcast(try BodyReference(nullaryAsync: body), valueDecoder()) { _, _ in }
   }
 
   public func broadcast(_ body: @escaping @Sendable () throws -> Void) async throws {
-    _ = try await core.broadcast(try BodyReference(syncVoid: body), voidDecoder()) { _, _ in }
+    _ = try await core.broadcast(try BodyReference(nullarySyncVoid: body), voidDecoder()) { _, _ in }
   }
 
   public func broadcast(_ body: @escaping @Sendable @concurrent () async throws -> Void) async throws {
-    _ = try await core.broadcast(try BodyReference(asyncVoid: body), voidDecoder()) { _, _ in }
+    _ = try await core.broadcast(try BodyReference(nullaryAsyncVoid: body), voidDecoder()) { _, _ in }
   }
 
   /// With arguments, the same for every worker.

@@ -13,6 +13,8 @@ enum BodyShape: UInt8, Codable {
 enum BodyParameters: UInt8, Codable {
   /// `(repeat each A)`
   case pack
+  /// `()`
+  case nullary
   /// `(A)`
   case unary
   /// `(A, B, repeat each C)`
@@ -26,11 +28,11 @@ enum BodyParameters: UInt8, Codable {
 /// A body by its code and types.
 struct BodyName: Codable {
   /// The code of a closure without captures, or of a function reference in a debug build, which is a box
-  /// around the inner code.
-  enum Code: Codable, Hashable {
+  /// around the inner function; a conversion of its type adds another box.
+  indirect enum Code: Codable, Hashable {
     case none
     case plain(CodePlace)
-    case box(outer: CodePlace, metadata: CodePlace, inner: CodePlace)
+    case box(outer: CodePlace, metadata: CodePlace, inner: Code)
   }
 
   var shape: BodyShape

@@ -3,6 +3,32 @@
 extension LoadedBody {
   private static func missing() -> ProcessError { .notInThisProcess("a body with fewer types than it has") }
 
+  // MARK: - ()
+
+  static func openNullary(
+    _ words: CallableWords, _ shape: BodyShape, _ results: [any Transferable.Type]
+  ) throws(ProcessError) -> LoadedBody {
+    switch shape {
+    case .syncVoid:
+      let body = makeNullarySyncVoid(words.code, words.context)
+      return .sync { _, _, _ in try body() }
+    case .asyncVoid:
+      let body = makeNullaryAsyncVoid(words.code, words.context)
+      return .async { _, _, _ in try await body() }
+    default:
+      guard let result = results.first else { throw missing() }
+      func withResult<R: Transferable>(_ result: R.Type) -> LoadedBody {
+        if shape == .sync {
+          let body = makeNullarySync(words.code, words.context, R.self)
+          return .sync { _, writer, context in try encodeResult(try body(), into: &writer, context) }
+        }
+        let body = makeNullaryAsync(words.code, words.context, R.self)
+        return .async { _, writer, context in try encodeResult(try await body(), into: &writer, context) }
+      }
+      return withResult(result)
+    }
+  }
+
   // MARK: - (A)
 
   static func openUnary(

@@ -24,6 +24,7 @@ enum LoadedBody {
       let words = try CallableWords(name)
       switch name.parameters {
       case .pack: self = try Self.open(words, name.shape, arguments[...], results[...])
+      case .nullary: self = try Self.openNullary(words, name.shape, results)
       case .unary: self = try Self.openUnary(words, name.shape, arguments, results)
       case .star: self = try Self.openStar(words, name.shape, arguments, results)
       case .lead: self = try Self.openLead(words, name.shape, arguments, results)
