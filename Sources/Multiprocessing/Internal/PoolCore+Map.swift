@@ -71,12 +71,20 @@ extension PoolCore {
   private func pump<Output>(_ feeder: inout Feeder<Output>, _ job: MapJob<Output>, _ source: ItemSource) async {
     var spinners = startSpinning()
     var idleSince: UInt64 = 0
+    var rounds = 0
     while true {
-      var progressed = feeder.feed(channels(), source)
-      for channel in channels() where channel.drainIfAvailable() { progressed = true }
+      // A worker that was replaced is found soon enough, and asking costs an array.
+      rounds += 1
+      if rounds & 63 == 0, !feeder.isAtEnd { replaceLost(&spinners) }
+      var progressed = feeder.feed(spinners, source)
+      for channel in spinners where channel.drainIfAvailable() { progressed = true }
       if feeder.isAtEnd, job.isIdle { break }
       if progressed {
         idleSince = 0
+        // While the workers have enough to do, fewer and larger exchanges cost both sides less.
+        if spinners.allSatisfy({ $0.outstandingCount > 64 }) {
+          for _ in 0..<48 { mproc_pause() }
+        }
         continue
       }
       if feeder.isAtEnd || !spinners.isEmpty, mayKeepSpinning(&idleSince) {
@@ -89,6 +97,15 @@ extension PoolCore {
       idleSince = 0
     }
     for channel in spinners { channel.stopSpinning() }
+  }
+
+  /// Takes in the workers that came in place of others.
+  private func replaceLost(_ spinners: inout [WorkerChannel]) {
+    let living = channels()
+    guard living.count != spinners.count || !zip(living, spinners).allSatisfy({ $0 === $1 }) else { return }
+    for channel in living where !spinners.contains(where: { $0 === channel }) { channel.startSpinning() }
+    for channel in spinners where !living.contains(where: { $0 === channel }) { channel.stopSpinning() }
+    spinners = living
   }
 
   /// The workers whose bell this caller takes over while it is awake.
@@ -118,6 +135,8 @@ private struct Feeder<Output>: ~Copyable {
   private let scratch: UnsafeMutableRawBufferPointer
   private let context = OutgoingTransfer()
   private var ends: [Int] = []
+  /// The last worker did not take all that it was sent.
+  private var overflowed = false
   /// Items submitted so far.
   private(set) var submitted = 0
   /// No more is to be submitted: the input has ended, or something has failed.
@@ -145,17 +164,22 @@ private struct Feeder<Output>: ~Copyable {
       core.end(job, .cancelled)
     }
     var sent = false
-    for channel in channels where !isAtEnd {
+    for channel in channels where !isAtEnd && channel.isLive {
       let itemTime = job.itemTime
       let chunk = min(sizing.chunk(itemTime: itemTime), window ?? Int.max)
       let depth = sizing.depth(chunk: chunk, itemTime: itemTime)
       while !isAtEnd {
-        let room = min(depth - channel.outstandingCount, recordsInWindow(chunk))
+        let free = depth - channel.outstandingCount
+        // A long queue is refilled when a quarter of it has gone.
+        guard free > depth / 4 || free > 0 && depth < 16 else { break }
+        let room = min(free, recordsInWindow(chunk))
         guard room > 0, send(chunk, records: room, to: channel, source) else { break }
         sent = true
+        // What it did not take waits for the next worker; more would only pile up.
+        if overflowed { break }
       }
     }
-    if channels.isEmpty, !isAtEnd, job.isIdle {
+    if !isAtEnd, job.isIdle, !channels.contains(where: \.isLive) {
       // Every worker is being replaced: this waits for the first one.
       sent = send(1, records: 1, to: nil, source)
     }
@@ -177,6 +201,7 @@ private struct Feeder<Output>: ~Copyable {
     var last = 0
     ends.removeAll(keepingCapacity: true)
     context.removeAll()
+    overflowed = false
     do {
       while ends.count < records, writer.count < ChunkSizing.byteLimit {
         last = try source(chunk, &writer, context)
@@ -223,6 +248,7 @@ private struct Feeder<Output>: ~Copyable {
       let bytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[start...])
       let ends = start == 0 ? ends : ends.map { $0 - start }
       let sent = unsafe channel?.submitBatch(submission, bytes, ends: ends, timesEach: timesEach) ?? 0
+      if sent < ends.count { overflowed = true }
       for record in sent..<ends.count {
         submission.first += count * (record == sent ? sent : 1)
         submission.isTimed = timesEach

@@ -118,6 +118,11 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
 
   var outstandingCount: Int { load.load(ordering: .relaxed) }
 
+  private let live = Atomic<Bool>(true)
+
+  /// False once the process has ended; then nothing more is accepted.
+  var isLive: Bool { live.load(ordering: .relaxed) }
+
   fileprivate init(
     _ index: Int, _ requestedCPUs: CPUSet?, _ pool: PoolCore, _ submissions: mproc_segment,
     _ completions: mproc_segment, _ arguments: OpaquePointer, _ results: OpaquePointer
@@ -607,6 +612,7 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
       let wasOpen = state.isOpen
       if wasOpen { takeCompletions(&after) }
       state.isOpen = false
+      live.store(false, ordering: .relaxed)
       let rest = closeOutstanding(status, &after)
       flush(&after)
       return rest

@@ -1,5 +1,6 @@
 // Deep values end in an error and not in a stack overflow, on a small stack too.
 
+import CMultiprocessing
 import Glibc
 import Testing
 

@@ -14,6 +14,9 @@ private enum PlainError: Error {
 }
 
 private struct Unencodable: Codable, Sendable {
+  // Without a reference inside it would travel as its bytes, and not be asked.
+  var text = "a text that needs its own memory"
+
   init() {}
   init(from decoder: any Decoder) throws {}
   func encode(to encoder: any Encoder) throws {

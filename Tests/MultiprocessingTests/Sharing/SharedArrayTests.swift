@@ -11,7 +11,8 @@ private struct Image: Codable, Sendable {
   var rows: [SharedArray<UInt8>]
 }
 
-private struct Corner: BitwiseCopyable, Sendable, Equatable {
+/// Not private: a generic type over a private one has no name.
+struct Corner: BitwiseCopyable, Sendable, Equatable {
   var x: Double
   var y: Int32
 }

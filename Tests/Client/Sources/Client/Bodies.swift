@@ -4,7 +4,7 @@ import Multiprocessing
 
 func square(_ number: Int) -> Int { number * number }
 
-@concurrent func squareLater(_ number: Int) async throws -> Int {
+func squareLater(_ number: Int) async throws -> Int {
   try await Task.sleep(for: .milliseconds(1))
   return number * number
 }
