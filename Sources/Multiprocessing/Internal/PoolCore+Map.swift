@@ -16,6 +16,8 @@ struct ChunkSizing {
   /// Long enough that a record's cost does not count, short enough to share the work evenly.
   private static let chunkNanoseconds = 250_000
   private static let queueNanoseconds = 500_000
+  /// Beside this the time to refill an idle worker does not count.
+  private static let longNanoseconds = 2_000_000
   private static let countLimit = 1 << 20
 
   let setting: ProcessPool.Configuration.ChunkSize
@@ -35,7 +37,8 @@ struct ChunkSizing {
   }
 
   func depth(chunk: Int, itemTime: Int?) -> Int {
-    guard let itemTime else { return 2 }
+    // A long record keeps nothing waiting behind it: another worker may be free first.
+    guard let itemTime, itemTime * chunk < Self.longNanoseconds else { return 1 }
     var depth = min(max(2, Self.queueNanoseconds / max(1, itemTime * chunk)), 512)
     if isLengthKnown { depth = min(depth, max(2, remaining / (2 * workers * chunk))) }
     return depth

@@ -133,7 +133,7 @@ struct PoolCrashTests {
           for _ in 0..<4 {
             group.addTask {
               do {
-                try await pool.run { Crash.killed.perform() }
+                try await pool.run { () -> Void in Crash.killed.perform() }
               } catch ProcessError.crashed {
                 return true
               } catch {}

@@ -77,12 +77,6 @@ struct PoolMapTests {
       }
       #expect(indexed == ["0x", "1y"])
       #expect(try await pool.map((0..<5).map(Halve.init)) == [0, 0, 1, 1, 2])
-      try await withKnownIssue(
-        "in a debug build a key path's closure has a context that is taken for a capture",
-        isIntermittent: true
-      ) { () async throws -> Void in
-        #expect(try await pool.map(["abc", ""], body: \String.count) == [3, 0])
-      }
     }
   }
 

@@ -4,21 +4,33 @@ import Foundation
 import Multiprocessing
 import Testing
 
+/// A child gets `SWIFT_BACKTRACE=enable=no` where the environment does not say otherwise.
+private func withoutBacktraceSetting(_ environment: [String: String]) -> [String: String] {
+  environment.filter { $0.key != "SWIFT_BACKTRACE" }
+}
+
 @Suite("Options of a child process", .serialized, .timeLimit(.minutes(2)))
 struct ChildOptionsTests {
   @Test("the environment replaces the application's", arguments: startMethods)
   func environment(_ method: StartMethod) async throws {
     let options = ProcessOptions(method) { $0.environment = ["ONLY": "this one = é", "EMPTY": ""] }
     let child = try ChildProcess(options: options) { ProcessInfo.processInfo.environment }
-    let environment = try await child.value
+    let environment = withoutBacktraceSetting(try await child.value)
     #expect(environment == ["ONLY": "this one = é", "EMPTY": ""])
   }
 
   @Test("the environment is the application's by default", arguments: startMethods)
   func inheritedEnvironment(_ method: StartMethod) async throws {
     let child = try ChildProcess(options: ProcessOptions(method)) { ProcessInfo.processInfo.environment }
-    let environment = try await child.value
-    #expect(environment == ProcessInfo.processInfo.environment)
+    let environment = withoutBacktraceSetting(try await child.value)
+    #expect(environment == withoutBacktraceSetting(ProcessInfo.processInfo.environment))
+  }
+
+  @Test("a backtrace setting in the environment is kept", arguments: startMethods)
+  func backtraceSetting(_ method: StartMethod) async throws {
+    let options = ProcessOptions(method) { $0.environment = ["SWIFT_BACKTRACE": "enable=tty"] }
+    let child = try ChildProcess(options: options) { ProcessInfo.processInfo.environment["SWIFT_BACKTRACE"] }
+    #expect(try await child.value == "enable=tty")
   }
 
   @Test("the working directory is the one asked for", arguments: startMethods)

@@ -73,7 +73,7 @@ struct ChildOutputTests {
 
   @Test("what a child said before it crashed can be read", arguments: startMethods)
   func afterCrash(_ method: StartMethod) async throws {
-    let child = try ChildProcess(options: ProcessOptions(method) { $0.standardError = .capture }) {
+    let child = try ChildProcess(options: ProcessOptions(method) { $0.standardError = .capture }) { () -> Void in
       Crash.fatalError.perform()
     }
     await #expect(throws: ProcessError.self) { try await child.value }
