@@ -59,8 +59,10 @@ private final class Scenario {
   }
 }
 
+/// What lies in /dev/shm, the folders of other tests aside.
 private func sharedMemoryNames() -> Set<String> {
-  Set((try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? [])
+  let names = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/shm")) ?? []
+  return Set(names.filter { !$0.hasPrefix("mproc-test-") })
 }
 
 @Suite("Scenarios in a process of their own", .serialized, .timeLimit(.minutes(2)))
