@@ -1,13 +1,22 @@
 /* The fork server: a copy of the program that was stopped before its `main`,
- * stays single-threaded and in C, and forks a child for each request.
+ * stays in C, and forks a child for each request.
+ *
+ * It forks from a thread that has run nothing else. The Swift runtime, its
+ * Mutex and libdispatch keep the number of the thread in thread-local
+ * variables, and own locks under it (FUTEX_LOCK_PI). A fork copies these
+ * variables: a child of the main thread, which has run the initialisers of the
+ * runtime, would own its locks under the server's number, and a contended one
+ * would never be released. The child of a fresh thread looks its number up.
  *
  * It owns its children's reaping. It ends when the application closes its end
  * of the request socket, or dies. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,10 +54,11 @@ static int move_up(int descriptor) {
   return moved;
 }
 
-static bool has_one_thread(void) {
+/* The main thread, which waits, and the one that forks. */
+static bool has_own_threads_only(void) {
   struct stat status;
   /* Each thread is a subdirectory. Without /proc there is nothing to count. */
-  return stat("/proc/self/task", &status) < 0 || status.st_nlink <= 3;
+  return stat("/proc/self/task", &status) < 0 || status.st_nlink <= 4;
 }
 
 static struct child *place_for_child(struct server *server) {
@@ -88,6 +98,9 @@ static void close_server_descriptors(struct server *server) {
     close(i);
 }
 
+/* Makes the calling thread the owner of libdispatch's main queue. */
+extern void dispatch_atfork_child(void) __attribute__((weak));
+
 static _Noreturn void become_child(struct server *server, int control) {
   struct mproc_start start;
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
@@ -99,13 +112,16 @@ static _Noreturn void become_child(struct server *server, int control) {
   int result = mproc__receive_start(control, &start);
   if (result < 0)
     _exit(result == -EPIPE ? 0 : 126);
+  /* This thread is the main one now. */
+  if (dispatch_atfork_child)
+    dispatch_atfork_child();
   mproc__run_child(&start);
 }
 
 /* The pid, and the pidfd in `pidfd`, or -errno. */
 static int fork_child(struct server *server, uint64_t serial, int control,
                       int *pidfd) {
-  if (!has_one_thread())
+  if (!has_own_threads_only())
     return -EBUSY;
   struct child *place = place_for_child(server);
   if (!place)
@@ -171,12 +187,38 @@ static void reap(struct server *server, uint64_t serial) {
   mproc_send_message(server->exits, &piece, 1, NULL, 0);
 }
 
+/* As large as a main thread's may grow. */
+static size_t stack_size(void) {
+  struct rlimit limit;
+  const size_t least = (size_t)8 << 20, unlimited = (size_t)256 << 20;
+  if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur < least)
+    return least;
+  return limit.rlim_cur < unlimited ? limit.rlim_cur : unlimited;
+}
+
+static void *serve(void *context) {
+  struct server *server = context;
+  uint64_t tokens[64];
+  for (;;) {
+    int ready = mproc_epoll_wait(server->epoll, tokens, 64, -1);
+    if (ready < 0)
+      _exit(126);
+    for (int i = 0; i < ready; i++) {
+      if (tokens[i] == TOKEN_REQUESTS)
+        serve_request(server);
+      else
+        reap(server, tokens[i]);
+    }
+  }
+}
+
 extern void mproc_server_warm_up(void) __attribute__((weak));
 
 _Noreturn void mproc__run_server(const struct mproc_start *start) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
   struct server server = {0};
-  uint64_t tokens[64];
+  pthread_attr_t attributes;
+  pthread_t thread;
   for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
     signal(ignored[i], SIG_IGN);
   if (mproc__set_up(start) < 0)
@@ -194,15 +236,10 @@ _Noreturn void mproc__run_server(const struct mproc_start *start) {
   server.epoll = move_up(server.epoll);
   if (mproc_epoll_add(server.epoll, server.requests, TOKEN_REQUESTS) < 0)
     _exit(126);
-  for (;;) {
-    int ready = mproc_epoll_wait(server.epoll, tokens, 64, -1);
-    if (ready < 0)
-      _exit(126);
-    for (int i = 0; i < ready; i++) {
-      if (tokens[i] == TOKEN_REQUESTS)
-        serve_request(&server);
-      else
-        reap(&server, tokens[i]);
-    }
-  }
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, stack_size());
+  if (pthread_create(&thread, &attributes, serve, &server) != 0)
+    _exit(126);
+  pthread_join(thread, NULL);
+  _exit(126); /* `serve` does not return */
 }

@@ -16,6 +16,9 @@
 
 extern char **environ;
 
+/* The descriptor of the control socket in the new process. */
+#define CONTROL_IN_CHILD 3
+
 /* What the helper thread needs, and its answer. */
 struct request {
   const struct mproc_start *start;
@@ -58,9 +61,13 @@ static int spawn_copy(struct request *request) {
   sigfillset(&all);
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
-  /* dup2 onto itself clears close-on-exec in the child alone. */
+  /* The child gets the three standard streams and the control socket, whatever
+   * else of the application's is not close-on-exec. */
   posix_spawn_file_actions_adddup2(&actions, request->control,
-                                   request->control);
+                                   CONTROL_IN_CHILD);
+#if __GLIBC_PREREQ(2, 34)
+  posix_spawn_file_actions_addclosefrom_np(&actions, CONTROL_IN_CHILD + 1);
+#endif
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                                POSIX_SPAWN_SETSIGDEF);
@@ -110,7 +117,7 @@ int mproc_spawn(const struct mproc_start *start, char *const *environment,
   if (result < 0)
     return result;
   snprintf(bootstrap, sizeof bootstrap, MPROC__BOOTSTRAP_VARIABLE "=%d",
-           ends.child_control);
+           CONTROL_IN_CHILD);
   struct request request = {
       .start = start,
       .environment =

@@ -130,15 +130,15 @@ struct PoolMapTests {
     }
   }
 
-  @Test("the items of one chunk run one after the other, those of two on both workers", arguments: startMethods)
+  @Test("two long items run on two workers at the same time", arguments: startMethods)
   func bothWorkers(_ method: StartMethod) async throws {
-    try await withPool(method, { $0.chunkSize = .fixed(1) }) { pool in
-      // Neither of the two ends before the other has begun.
+    try await withPool(method) { pool in
+      // Neither of the two ends before the other has begun, or 2 s have passed.
       let flags = try SharedFlags(count: 2)
       let met = try await pool.map(zip([0, 1], [flags, flags])) { (own: Int, flags: SharedFlags) -> Bool in
         flags[own] = 1
-        while flags[1 - own] == 0 { usleep(100) }
-        return true
+        for _ in 0..<2_000 where flags[1 - own] == 0 { usleep(1_000) }
+        return flags[1 - own] == 1
       }
       #expect(met == [true, true])
     }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Multiprocessing
+import Synchronization
 import Testing
 
 @MainActor private var mainActorCount = 0
@@ -17,6 +18,15 @@ import Testing
 private func threadPath() throws -> String {
   try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self")
 }
+
+private let isInitialising = DispatchSemaphore(value: 0)
+
+/// A second thread can come while the first initialises it.
+private let slowGlobal: Int = {
+  isInitialising.signal()
+  usleep(20_000)
+  return 7
+}()
 
 @Suite("The runtime in a child process", .serialized, .timeLimit(.minutes(2)))
 struct ChildRuntimeTests {
@@ -58,6 +68,25 @@ struct ChildRuntimeTests {
   func mainThread(_ method: StartMethod) async throws {
     let child = try ChildProcess(options: ProcessOptions(method)) { try threadPath() }
     #expect(try await child.value == "\(child.processIdentifier)/task/\(child.processIdentifier)")
+  }
+
+  // In a forked copy of a thread that had its number cached, the lock is never released.
+  @Test("another thread can wait for a lazy global that the main thread initialises", arguments: startMethods)
+  func contendedGlobal(_ method: StartMethod) async throws {
+    let child = try ChildProcess(options: ProcessOptions(method)) { () -> Int in
+      let other = Mutex(0)
+      let done = DispatchSemaphore(value: 0)
+      Thread {
+        isInitialising.wait()
+        let value = slowGlobal
+        other.withLock { $0 = value }
+        done.signal()
+      }.start()
+      let own = slowGlobal
+      done.wait()
+      return own + other.withLock { $0 }
+    }
+    #expect(try await child.value == 14)
   }
 
   @Test("a child knows its parent, its name and that it is a child", arguments: startMethods)

@@ -35,10 +35,14 @@ private final class Scenario {
     return (lines, process.terminationStatus)
   }
 
-  /// Its first line.
-  func readLine() throws -> String {
+  /// Its first line. Holds no thread while it waits, so that the time limit can end it.
+  func readLine() async throws -> String {
+    let handle = output.fileHandleForReading
     var bytes = Data()
-    while let next = try output.fileHandleForReading.read(upToCount: 1), !next.isEmpty, next != Data("\n".utf8) {
+    while true {
+      var source = pollfd(fd: handle.fileDescriptor, events: Int16(POLLIN), revents: 0)
+      try await until { unsafe poll(&source, 1, 0) != 0 }
+      guard let next = try handle.read(upToCount: 1), !next.isEmpty, next != Data("\n".utf8) else { break }
       bytes += next
     }
     return String(decoding: bytes, as: UTF8.self)
@@ -98,7 +102,7 @@ struct ScenarioTests {
   func killed(_ phase: String) async throws {
     let names = sharedMemoryNames()
     let scenario = try Scenario("hold", phase)
-    let listed = try scenario.readLine().split(separator: " ").compactMap { pid_t($0) }
+    let listed = try await scenario.readLine().split(separator: " ").compactMap { pid_t($0) }
     if phase == "starting" {
       // In the middle of it: some have come to life, and more are on their way.
       try await until { try scenario.survivors().count > 8 }
