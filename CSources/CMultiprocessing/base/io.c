@@ -107,7 +107,7 @@ int mproc_read_all(int descriptor, void *bytes, size_t size) {
   return 0;
 }
 
-ssize_t mproc_read_some(int descriptor, void *bytes, size_t size) {
+ptrdiff_t mproc_read_some(int descriptor, void *bytes, size_t size) {
   ssize_t taken;
   do
     taken = read(descriptor, bytes, size);
@@ -159,7 +159,7 @@ int mproc_send_message(int socket, const struct mproc_piece *pieces,
   return sent < 0 ? -errno : 0;
 }
 
-ssize_t mproc_receive_message(int socket, void *bytes, size_t size,
+ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
                               int *descriptors, int *descriptor_count,
                               int flags) {
   union control_space control;

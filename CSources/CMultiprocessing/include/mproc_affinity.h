@@ -13,7 +13,7 @@
 #define MPROC_AFFINITY_H
 
 #include <stddef.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 /*
  * Reads the mask of thread `tid` (0: the calling thread) into `mask`, whose
@@ -23,7 +23,7 @@
  * Returns the bytes that the kernel filled, or -EINVAL when the buffer cannot
  * hold the machine's possible CPUs (try again with a larger one), or -errno.
  */
-int mproc_affinity_get(pid_t tid, unsigned long *mask, size_t size_bytes);
+int mproc_affinity_get(int32_t tid, unsigned long *mask, size_t size_bytes);
 
 /*
  * Sets the mask of thread `tid` (0: the calling thread). Threads and processes
@@ -33,7 +33,7 @@ int mproc_affinity_get(pid_t tid, unsigned long *mask, size_t size_bytes);
  * forbids, and says nothing while one is left: read the mask back. Returns 0,
  * -EINVAL when none is left, or -errno.
  */
-int mproc_affinity_set(pid_t tid, const unsigned long *mask,
+int mproc_affinity_set(int32_t tid, const unsigned long *mask,
                        size_t size_bytes);
 
 #endif

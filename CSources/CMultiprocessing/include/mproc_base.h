@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* Most descriptors that one message carries. */
 #define MPROC_MESSAGE_DESCRIPTORS 10
@@ -39,7 +38,7 @@ int mproc_unmap(void *base, size_t size);
  * has fewer. */
 int mproc_read_all(int descriptor, void *bytes, size_t size);
 /* What a pipe holds now, up to `size`: 0 at its end, -EAGAIN when empty. */
-ssize_t mproc_read_some(int descriptor, void *bytes, size_t size);
+ptrdiff_t mproc_read_some(int descriptor, void *bytes, size_t size);
 int64_t mproc_file_size(int descriptor);
 /* /dev/null, for writing. */
 int mproc_open_null(void);
@@ -61,7 +60,7 @@ int mproc_send_message(int socket, const struct mproc_piece *pieces,
 /* Receives one message: its size, 0 at the end of the stream. A message that
  * does not fit, or carries more descriptors than fit, is -EPROTO and its
  * descriptors are closed. `flags`: MSG_DONTWAIT or 0. */
-ssize_t mproc_receive_message(int socket, void *bytes, size_t size,
+ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
                               int *descriptors, int *descriptor_count,
                               int flags);
 

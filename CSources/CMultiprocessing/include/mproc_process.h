@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* What a child is for. */
 enum mproc_role {
@@ -64,9 +63,10 @@ struct mproc_start {
   int argument_arena, result_arena;
 };
 
-/* A started process as its application holds it. */
+/* A started process as its application holds it. (int32_t: with pid_t of
+ * <sys/types.h> here, Swift may take that type from this internal module.) */
 struct mproc_process {
-  pid_t pid;
+  int32_t pid;
   int pidfd;
   int control;  /* our end of the control socket */
   int lifeline; /* write end; closing it kills the process group; -1: none */
@@ -152,9 +152,9 @@ int mproc_pidfd_signal_group(int pidfd, int signal);
 int mproc_pidfd_has_ended(int pidfd);
 /* Ends what is left of the group of our own ended child and reaps it; -ECHILD
  * when somebody else has. `status` as waitpid's. */
-int mproc_reap(pid_t pid, int pidfd, int *status);
+int mproc_reap(int32_t pid, int pidfd, int *status);
 /* Sends `signal` to the group of our own child, which must not be reaped yet. */
-int mproc_signal_group(pid_t pid, int pidfd, int signal);
+int mproc_signal_group(int32_t pid, int pidfd, int signal);
 /* The status of a process that somebody else has reaped (Linux 6.15), else
  * -ENODATA. */
 int mproc_pidfd_status(int pidfd, int *status);
@@ -162,7 +162,7 @@ int mproc_pidfd_status(int pidfd, int *status);
 /* The name that this program was started by, without its folder. */
 const char *mproc_program_name(void);
 /* Resident set of a process, in bytes. */
-int64_t mproc_resident_bytes(pid_t pid);
+int64_t mproc_resident_bytes(int32_t pid);
 /* 0 in the application, a mproc_role in a child. */
 uint32_t mproc_current_role(void);
 

@@ -24,9 +24,7 @@ struct BodyReference: Sendable {
     arguments: @escaping @Sendable () -> [Any.Type], results: @escaping @Sendable () -> [Any.Type]
   ) throws(ProcessError) {
     guard let layers = Self.open(words) else { throw .captures(arguments(), results()) }
-    key = BodyKey(
-      shape: shape, parameters: parameters, code: words.code, innerCode: layers.last?.inner.code ?? 0,
-      types: typeHash)
+    key = BodyKey(shape, words, parameters: parameters, types: typeHash)
     code = words.code
     self.layers = layers
     argumentTypes = arguments
@@ -167,7 +165,7 @@ func typeList<each T>(_ types: repeat (each T).Type) -> [Any.Type] {
 func typeHash<each T>(_ types: repeat (each T).Type) -> Int {
   var hash = 0
   for type in repeat each types {
-    hash = hash &* 31 &+ ObjectIdentifier(type).hashValue
+    hash = hash &* 31 &+ Int(bitPattern: ObjectIdentifier(type))
   }
   return hash
 }

@@ -7,21 +7,25 @@ extension ProcessPool {
   public func broadcast<Output: Transferable>(
     _ body: @escaping @Sendable () throws -> Output
   ) async throws -> [Output] {
-    try await core.broadcast(try BodyReference(nullarySync: body), valueDecoder()) { _, _ in }
+    try await core.broadcast(try BodyReference(nullarySync: body), { receiver(for: Output.self) }, { _, _ in }) {
+      try decodeResult(Output.self, from: &$0)
+    }
   }
 
   public func broadcast<Output: Transferable>(
     _ body: @escaping @Sendable @concurrent () async throws -> Output
   ) async throws -> [Output] {
-    try await core.broadcast(try BodyReference(nullaryAsync: body), valueDecoder()) { _, _ in }
+    try await core.broadcast(try BodyReference(nullaryAsync: body), { receiver(for: Output.self) }, { _, _ in }) {
+      try decodeResult(Output.self, from: &$0)
+    }
   }
 
   public func broadcast(_ body: @escaping @Sendable () throws -> Void) async throws {
-    _ = try await core.broadcast(try BodyReference(nullarySyncVoid: body), voidDecoder()) { _, _ in }
+    _ = try await core.broadcast(try BodyReference(nullarySyncVoid: body), { nil }, { _, _ in }, { _ in })
   }
 
   public func broadcast(_ body: @escaping @Sendable @concurrent () async throws -> Void) async throws {
-    _ = try await core.broadcast(try BodyReference(nullaryAsyncVoid: body), voidDecoder()) { _, _ in }
+    _ = try await core.broadcast(try BodyReference(nullaryAsyncVoid: body), { nil }, { _, _ in }, { _ in })
   }
 
   /// With arguments, the same for every worker.
@@ -29,18 +33,16 @@ extension ProcessPool {
     _ first: First, _ rest: repeat each Rest,
     body: @escaping @Sendable (First, repeat each Rest) throws -> Output
   ) async throws -> [Output] {
-    try await core.broadcast(try BodyReference(leadSync: body), valueDecoder()) { writer, context in
-      try encodeArguments(first, repeat each rest, into: &writer, context)
-    }
+    try await core.broadcast(try BodyReference(leadSync: body), { receiver(for: Output.self) },
+      { try encodeArguments(first, repeat each rest, into: &$0, $1) }, { try decodeResult(Output.self, from: &$0) })
   }
 
   public func broadcast<First: Transferable, each Rest: Transferable>(
     _ first: First, _ rest: repeat each Rest,
     body: @escaping @Sendable (First, repeat each Rest) throws -> Void
   ) async throws {
-    _ = try await core.broadcast(try BodyReference(leadSyncVoid: body), voidDecoder()) { writer, context in
-      try encodeArguments(first, repeat each rest, into: &writer, context)
-    }
+    _ = try await core.broadcast(try BodyReference(leadSyncVoid: body), { nil },
+      { try encodeArguments(first, repeat each rest, into: &$0, $1) }, { _ in })
   }
 
   /// Returns when every worker has answered once, so that the first task finds them hot.

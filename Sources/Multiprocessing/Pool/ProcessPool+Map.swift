@@ -122,20 +122,9 @@ extension ProcessPool {
   private func collect<Inputs: Sequence, Output>(
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>, isTuple: Bool = false
   ) async throws -> [Output] where Inputs.Element: Transferable {
-    let size = MemoryLayout<Inputs.Element>.size
-    let isContiguous =
-      ValueCoding.isBytes(Inputs.Element.self) && size == MemoryLayout<Inputs.Element>.stride && size > 0
-      && inputs.withContiguousStorageIfAvailable { _ in true } == true
-    if isContiguous {
-      var position = 0
+    if var plain = PlainInputs(inputs) {
       return try await collect(inputs, reference, decoder, isTuple) { limit, writer, _ in
-        // Values without references that lie side by side are copied as they lie.
-        inputs.withContiguousStorageIfAvailable { buffer in
-          let count = max(0, min(limit, buffer.count - position, max(1, ChunkSizing.byteLimit / size)))
-          unsafe writer.append(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[position..<position + count])))
-          position += count
-          return count
-        } ?? 0
+        plain.append(min(limit, ChunkSizing.byteLimit / MemoryLayout<Inputs.Element>.size), of: inputs, to: &writer)
       }
     }
     return try await collect(inputs, reference, decoder, isTuple: isTuple) { input, writer, context in
@@ -163,10 +152,10 @@ extension ProcessPool {
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>, _ isTuple: Bool,
     _ source: ItemSource
   ) async throws -> [Output] {
-    let job = MapJob<Output>(isBytes: !isTuple && ValueCoding.isBytes(Output.self))
+    let body = try core.bodies.body(for: reference)
+    let job = MapJob<Output>(body, isBytes: !isTuple && ValueCoding.isBytes(Output.self))
     let count = try await core.map(
-      reference, job, underestimatedCount: inputs.underestimatedCount,
-      isLengthKnown: inputs is any Collection, source)
+      job, underestimatedCount: inputs.underestimatedCount, isLengthKnown: inputs is any Collection, source)
     return try job.results(count, decoder)
   }
 }

@@ -42,12 +42,3 @@ struct BodyName: Codable {
   /// One type, none for Void, two or more for a tuple.
   var results: [TypeName]
 }
-
-/// What tells one body from another within this process, without naming it.
-struct BodyKey: Hashable {
-  var shape: BodyShape
-  var parameters: BodyParameters
-  var code: UInt
-  var innerCode: UInt
-  var types: Int
-}

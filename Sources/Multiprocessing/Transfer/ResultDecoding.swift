@@ -22,6 +22,20 @@ func tupleDecoder<R1: Transferable, R2: Transferable, each R: Transferable>(
   }
 }
 
+/// A result of a pool's worker.
+func decodeResult<R: Transferable>(_ type: R.Type, from reader: inout ByteReader) throws -> R {
+  try decodeArgument(type, from: &reader, ValueCoding.isBytes(type) ? nil : IncomingTransfer())
+}
+
+func decodeResult<R1: Transferable, R2: Transferable, each R: Transferable>(
+  _ first: R1.Type, _ second: R2.Type, _: repeat (each R).Type, from reader: inout ByteReader
+) throws -> (R1, R2, repeat each R) {
+  let context = IncomingTransfer()
+  let first = try decodeArgument(first, from: &reader, context)
+  let second = try decodeArgument(second, from: &reader, context)
+  return (first, second, repeat try decodeArgument((each R).self, from: &reader, context))
+}
+
 /// The result of an outcome, or throws its error.
 func decodeOutcome<Output>(
   _ bytes: UnsafeRawBufferPointer, _ context: TransferContext?, _ decoder: ResultDecoder<Output>

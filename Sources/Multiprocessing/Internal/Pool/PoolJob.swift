@@ -3,7 +3,7 @@
 internal import Synchronization
 
 /// How an item ended without a value.
-enum ItemFailure {
+enum ItemFailure: Sendable {
   /// The body's own failed outcome, still encoded.
   case outcome([UInt8])
   case crashed(CrashReport)
@@ -14,29 +14,25 @@ enum ItemFailure {
 /// What a caller waits for. The methods are called with a channel locked: they store and return, and run no
 /// code of the user's; who is to be woken is in their result.
 class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a lock.
+  /// The body that all items of the job run.
+  final let body: PoolBody
   /// Why the job was ended from outside; what its items then end with.
   private let end = Mutex<ItemFailure?>(nil)
+
+  init(_ body: PoolBody) {
+    self.body = body
+  }
 
   final var isEnded: Bool { end.withLock { $0 != nil } }
 
   /// The first reason counts.
-  final func endWith(_ reason: sending ItemFailure) {
+  final func endWith(_ reason: ItemFailure) {
     end.withLock { end in
       if end == nil { end = reason }
     }
   }
 
-  final func reasonForEnd() -> ItemFailure? {
-    end.withLock { end in
-      switch end {
-      case nil: nil
-      case .cancelled: .cancelled
-      case .error(let error): .error(error)
-      case .outcome(let bytes): .outcome(bytes)
-      case .crashed(let report): .crashed(report)
-      }
-    }
-  }
+  final func reasonForEnd() -> ItemFailure? { end.withLock { $0 } }
 
   /// Results of the items from `first` on, one after the other. False when they make no sense.
   func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool { fatalError("abstract") }

@@ -28,15 +28,21 @@ final class PoolBodies: Sendable {
 
   /// Throws `notTransferable` when the body cannot be named.
   func body(for reference: BodyReference) throws -> PoolBody {
+    try body(reference.key) { () throws(ProcessError) in reference }
+  }
+
+  /// As above; the reference is made only for a body that is not known yet, because it costs more than a
+  /// short run.
+  func body(_ key: BodyKey, _ reference: () throws(ProcessError) -> BodyReference) throws -> PoolBody {
     try state.withLock { state in
-      if let last = state.last, last.key == reference.key { return last.body }
-      if let body = state.bodies[reference.key] {
-        state.last = (reference.key, body)
+      if let last = state.last, last.key == key { return last.body }
+      if let body = state.bodies[key] {
+        state.last = (key, body)
         return body
       }
-      let body = try PoolBody(number: UInt32(state.bodies.count), try reference.name())
-      state.bodies[reference.key] = body
-      state.last = (reference.key, body)
+      let body = try PoolBody(number: UInt32(state.bodies.count), try reference().name())
+      state.bodies[key] = body
+      state.last = (key, body)
       return body
     }
   }

@@ -49,14 +49,12 @@ extension PoolCore {
   /// Runs one body on many items; the job holds the results. Throws the first failure, once what was running
   /// has ended.
   func map<Output>(
-    _ reference: BodyReference, _ job: MapJob<Output>, underestimatedCount: Int, isLengthKnown: Bool,
-    _ source: ItemSource
+    _ job: MapJob<Output>, underestimatedCount: Int, isLengthKnown: Bool, _ source: ItemSource
   ) async throws -> Int {
     try Task.checkCancellation()
-    try checkOpen()
-    let body = try bodies.body(for: reference)
+    try queue.checkOpen()
     var feeder = Feeder(
-      core: self, body: body, job: job,
+      core: self, job: job,
       sizing: ChunkSizing(
         setting: configuration.chunkSize, workers: workerCount, remaining: underestimatedCount,
         isLengthKnown: isLengthKnown))
@@ -131,7 +129,6 @@ extension PoolCore {
 @safe
 private struct Feeder<Output>: ~Copyable {
   private let core: PoolCore
-  private let body: PoolBody
   private let job: MapJob<Output>
   private let window: Int?
   private var sizing: ChunkSizing
@@ -147,9 +144,8 @@ private struct Feeder<Output>: ~Copyable {
   /// What the input's own code threw.
   private(set) var error: (any Error)?
 
-  init(core: PoolCore, body: PoolBody, job: MapJob<Output>, sizing: ChunkSizing) {
+  init(core: PoolCore, job: MapJob<Output>, sizing: ChunkSizing) {
     self.core = core
-    self.body = body
     self.job = job
     self.sizing = sizing
     window = core.configuration.window
@@ -225,7 +221,7 @@ private struct Feeder<Output>: ~Copyable {
     if last == 0 { isAtEnd = true }
     guard count > 0 else { return false }
     job.willSubmit(first: submitted, count: count, records: ends.count)
-    core.recordSubmitted(count)
+    core.ledger.recordSubmitted(count)
     sizing.remaining = max(0, sizing.remaining - count)
     if last > 0, last < chunk, ends.count > 1 {
       // The last record is shorter: on its own.
@@ -244,7 +240,7 @@ private struct Feeder<Output>: ~Copyable {
     _ count: Int, _ writer: borrowing ByteWriter, from start: Int, _ ends: [Int], to channel: WorkerChannel?
   ) {
     var submission = Submission(
-      body: body, job: job, first: submitted, count: count, isTimed: false, mappings: context.mappings)
+      job: job, first: submitted, count: count, isTimed: false, mappings: MappingList(context.mappings))
     submitted += count * ends.count
     let timesEach = job.itemTime == nil || count > 8
     unsafe writer.withBytes { bytes in

@@ -30,8 +30,9 @@ final class MapJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards al
   private let averageTime = Atomic<Int>(0)
 
   /// - Parameter isBytes: Whether results travel as plain bytes.
-  init(isBytes: Bool) {
+  init(_ body: PoolBody, isBytes: Bool) {
     keepsBytes = !isBytes
+    super.init(body)
   }
 
   deinit {

@@ -1,0 +1,56 @@
+// Inputs that are copied many at a time. Asking an iterator for each costs 100 ns where, as here, its type is
+// known only at run time.
+
+/// The position in a sequence whose elements travel as their bytes, and lie side by side or count up.
+struct PlainInputs {
+  private enum Form {
+    case contiguous
+    case integers(Range<Int>)
+  }
+
+  private let form: Form
+  private var position = 0
+
+  /// nil for every other sequence.
+  init?<S: Sequence>(_ inputs: S) {
+    if let range = inputs as? Range<Int> {
+      form = .integers(range)
+    } else if let range = inputs as? ClosedRange<Int>, range.upperBound < Int.max {
+      form = .integers(Range(range))
+    } else if Self.isContiguous(inputs) {
+      form = .contiguous
+    } else {
+      return nil
+    }
+  }
+
+  private static func isContiguous<S: Sequence>(_ inputs: S) -> Bool {
+    let size = MemoryLayout<S.Element>.size
+    return ValueCoding.isBytes(S.Element.self) && size == MemoryLayout<S.Element>.stride && size > 0
+      && size <= ChunkSizing.byteLimit && inputs.withContiguousStorageIfAvailable { _ in true } == true
+  }
+
+  /// Appends the next elements, up to `limit`; how many there were.
+  mutating func append<S: Sequence>(_ limit: Int, of inputs: S, to writer: inout ByteWriter) -> Int {
+    switch form {
+    case .contiguous:
+      let count = inputs.withContiguousStorageIfAvailable { buffer in
+        let count = max(0, min(limit, buffer.count - position))
+        unsafe writer.append(
+          UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[position..<position + count])))
+        return count
+      }
+      position += count ?? 0
+      return count ?? 0
+    case .integers(let range):
+      let count = max(0, min(limit, range.count - position))
+      let first = range.lowerBound + position
+      let room = unsafe writer.allocate(count * MemoryLayout<Int>.size)
+      for index in 0..<count {
+        unsafe room.storeBytes(of: first + index, toByteOffset: index * MemoryLayout<Int>.size, as: Int.self)
+      }
+      position += count
+      return count
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// From a submission to a worker: straight to an idle one, or through the queue.
+
+internal import Synchronization
+
+extension PoolCore {
+  /// Sends to the first idle worker, or queues. The channel, when the caller is to spin on it.
+  func submit(
+    _ submission: Submission, spins: Bool, _ arguments: UnsafeRawBufferPointer
+  ) -> WorkerChannel? {
+    if queue.isEmpty {
+      let (idle, busy) = idleWorker()
+      if let idle {
+        let spins = spins && maySpin(on: idle, busy: busy)
+        if unsafe idle.submit(submission, limit: 1, spins: spins, arguments) == .sent {
+          return spins ? idle : nil
+        }
+      }
+    }
+    enqueue(PendingRecord(submission, unsafe EncodedArguments(copying: arguments)))
+    return nil
+  }
+
+  /// The first worker with nothing to do, and how many have something.
+  private func idleWorker() -> (WorkerChannel?, busy: Int) {
+    slots.withLock { slots in
+      var idle: WorkerChannel?
+      var busy = 0
+      for case let channel? in slots {
+        if channel.outstandingCount > 0 { busy += 1 } else if idle == nil { idle = channel }
+      }
+      return (idle, busy)
+    }
+  }
+
+  func enqueue(_ record: PendingRecord) {
+    guard queue.append(record) else { return fail([record], .error(queue.reason)) }
+    for channel in channels() where channel.outstandingCount < depth { sendPending(to: channel) }
+  }
+
+  /// How many records of single tasks a worker may have: more than one only when tasks are short, so that
+  /// none waits behind a long one.
+  private var depth: Int {
+    let time = itemTime.load(ordering: .relaxed)
+    return time > 0 && time < 50_000 ? 8 : 1
+  }
+
+  /// Gives a worker what waits, as far as it takes it.
+  func sendPending(to channel: WorkerChannel) {
+    while channel.outstandingCount < depth, let record = queue.takeFirst() {
+      guard record.submission.job.wantsMore else {
+        fail([record], record.submission.job.reasonForEnd() ?? .cancelled)
+        continue
+      }
+      switch channel.submitPending(record, limit: depth) {
+      case .sent: continue
+      case .impossible: fail([record], .error(ProcessError.noSharedMemory(record.arguments.byteCount)))
+      case .full, .dead:
+        if !queue.putBack([record]) { fail([record], .error(queue.reason)) }
+        return
+      }
+    }
+  }
+
+  /// Ends records that are not sent.
+  func fail(_ records: [PendingRecord], _ failure: ItemFailure) {
+    for record in records {
+      let submission = record.submission
+      var change = PoolLedger.Change()
+      change.add(failure)
+      change.cancelled += submission.count - 1
+      let isIdle = ledger.record(change)
+      submission.job.fail(item: submission.first, failure)
+      submission.job.recordsEnded(1, items: submission.count)
+      submission.job.wake()
+      if isIdle { ledger.wakeWaiters() }
+    }
+  }
+
+  /// Ends what is left of a job with `reason`: at once what waits, in the workers as cancellation does.
+  func end(_ job: PoolJob, _ reason: ItemFailure) {
+    job.endWith(reason)
+    fail(queue.remove(job), job.reasonForEnd() ?? .cancelled)
+    for channel in channels() { channel.cancel(job, grace: configuration.cancellationGrace) }
+  }
+}
+
+extension ProcessError {
+  fileprivate static func noSharedMemory(_ byteCount: Int) -> ProcessError {
+    .notTransferable(
+      TransferFailure(
+        typeName: "arguments of \(byteCount) bytes", reason: "there is no shared memory for them",
+        cure: "send less at once, or raise the limit on memory"))
+  }
+}

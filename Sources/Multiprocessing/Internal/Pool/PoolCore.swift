@@ -1,0 +1,144 @@
+// A pool without its types: what it consists of, its beginning and its end.
+
+internal import CMultiprocessing
+internal import Synchronization
+
+final class PoolCore: Sendable {
+  struct State {
+    var restartTimes: [UInt64] = []
+    var failedStarts = 0
+    var bellToken: Reactor.Token?
+  }
+
+  let configuration: ProcessPool.Configuration
+  let environment: ChildEnvironment
+  let bodies = PoolBodies()
+  let queue = PoolQueue()
+  let ledger = PoolLedger()
+  let plan: [CPUSet]
+  /// The placement takes what it can get.
+  let acceptsNarrowing: Bool
+  let usableCPUs: Int
+  let slots: Mutex<[WorkerChannel?]>
+  let state = Mutex(State())
+  let bell: Int32
+  private let reactor: Reactor
+  /// A moving average of an item's time in nanoseconds; 0: not known.
+  let itemTime = Atomic<Int>(0)
+  let lastMove = Atomic<UInt64>(0)
+  let timingCounter = Atomic<UInt>(0)
+
+  var workerCount: Int { plan.count }
+  var statistics: ProcessPool.Statistics { ledger.statistics }
+
+  init(
+    workers: Int?, _ placement: Placement, _ configuration: ProcessPool.Configuration
+  ) throws(ProcessError) {
+    let machine = MachineView.current
+    usableCPUs = machine.usableCPUCount
+    let count = workers ?? usableCPUs
+    try Self.check(configuration, workers: count)
+    do {
+      plan = try placement.plan(workers: count, on: machine.topology)
+    } catch {
+      throw .invalidConfiguration("\(error)")
+    }
+    acceptsNarrowing = placement.acceptsNarrowing
+    self.configuration = configuration
+    environment = ChildEnvironment(
+      configuration.processOptions.environment, defaults: Self.threadLimits(configuration))
+    reactor = try Reactor.shared()
+    bell = try Multiprocessing.check(mproc_eventfd(), "eventfd")
+    slots = Mutex(Array(repeating: nil, count: count))
+    let token = try reactor.add(bell) { [weak self] in self?.bellRang() }
+    state.withLock { $0.bellToken = token }
+    do {
+      try startAll()
+    } catch {
+      close(.closed, kills: true)
+      throw error
+    }
+  }
+
+  deinit {
+    _ = mproc_close(bell)
+  }
+
+  private static func check(
+    _ configuration: ProcessPool.Configuration, workers: Int
+  ) throws(ProcessError) {
+    guard workers > 0 else {
+      throw .invalidConfiguration(
+        "a pool of \(workers) workers can run nothing; ask for 1 or more, or leave the number out")
+    }
+    guard configuration.startMethod != .fork else {
+      throw .invalidConfiguration(
+        "start method .fork is for ChildProcess.forking; a pool's workers use .forkServer or .spawn")
+    }
+    if case .fixed(let size) = configuration.chunkSize, size < 1 {
+      throw .invalidConfiguration("a chunk of \(size) items; use .fixed(1) or more, or .automatic")
+    }
+    if let window = configuration.window, window < 1 {
+      throw .invalidConfiguration("a window of \(window) items lets nothing run; use 1 or more")
+    }
+  }
+
+  /// What OpenMP and the common BLAS libraries read when they are loaded.
+  private static func threadLimits(_ configuration: ProcessPool.Configuration) -> [String: String] {
+    guard let threads = configuration.threadsPerWorker else { return [:] }
+    let names = [
+      "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
+      "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
+    ]
+    return Dictionary(uniqueKeysWithValues: names.map { ($0, "\(threads)") })
+  }
+}
+
+// MARK: - The end
+
+extension PoolCore {
+  /// The pool's last user is gone: ends the workers, without waiting for it.
+  func abandon() { close(.closed, kills: true) }
+
+  /// Accepts nothing more, and returns when what was accepted has ended.
+  func finishAccepted() async {
+    queue.startDraining()
+    if !queue.isClosed { await ledger.waitUntilIdle() }
+  }
+
+  /// Ends the workers, which have nothing to do any more; SIGKILL to one that does not leave.
+  func endWorkers(grace: Duration) async {
+    let channels = channels()
+    close(.closed, kills: false)
+    for channel in channels { channel.stop() }
+    for channel in channels {
+      guard let process = channel.process else { continue }
+      // Not cancelled with the caller: the workers must be gone when this returns.
+      let ended = await Task { await process.exitStatus(within: grace) }.value
+      if ended == nil {
+        process.kill()
+        _ = await Task { await process.exitStatus(within: nil) }.value
+      }
+    }
+    close(.closed, kills: true)
+  }
+
+  /// Cancels what runs and waits for it.
+  func cancelAll(grace: Duration) async {
+    fail(queue.close(.closed), .cancelled)
+    for channel in channels() { channel.cancelAll(grace: grace) }
+    await ledger.waitUntilIdle()
+  }
+
+  /// Nothing is accepted from now on; what waits fails with `error`.
+  func close(_ error: ProcessError, kills: Bool) {
+    fail(queue.close(error), .error(error))
+    guard kills else { return }
+    let token = state.withLock { state in
+      defer { state.bellToken = nil }
+      return state.bellToken
+    }
+    if let token { reactor.remove(token, bell) }
+    for channel in channels() { channel.process?.kill() }
+  }
+}

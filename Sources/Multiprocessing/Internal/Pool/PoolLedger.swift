@@ -1,0 +1,77 @@
+// What became of everything that was submitted to a pool.
+
+internal import Synchronization
+
+/// Counts items; `pending` is what has been submitted and has not ended.
+final class PoolLedger: Sendable {
+  /// What the end of some items changes.
+  struct Change {
+    var succeeded = 0
+    var failed = 0
+    var cancelled = 0
+    var crashed = 0
+
+    mutating func add(_ failure: ItemFailure) {
+      switch failure {
+      case .outcome(let bytes):
+        if bytes.first == OutcomeTag.cancelled.rawValue { cancelled += 1 } else { failed += 1 }
+      case .error: failed += 1
+      case .cancelled: cancelled += 1
+      case .crashed: crashed += 1
+      }
+    }
+  }
+
+  private let counts = Mutex(ProcessPool.Statistics())
+  private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
+  /// Set before a waiter looks at `pending`, read after `pending` became 0: one of the two sees the other.
+  private let hasWaiters = Atomic<Bool>(false)
+
+  var statistics: ProcessPool.Statistics { counts.withLock { $0 } }
+
+  /// Counts items as submitted; each must then be sent or recorded as ended.
+  func recordSubmitted(_ count: Int) {
+    counts.withLock { counts in
+      counts.submitted += count
+      counts.pending += count
+    }
+  }
+
+  func recordRestart() { counts.withLock { $0.restarts += 1 } }
+
+  /// True when nothing is pending any more and somebody waits for that; then the caller calls `wakeWaiters`,
+  /// with no lock held.
+  func record(_ change: Change) -> Bool {
+    let ended = change.succeeded + change.failed + change.cancelled + change.crashed
+    guard ended != 0 else { return false }
+    return counts.withLock { counts in
+      counts.succeeded += change.succeeded
+      counts.failed += change.failed
+      counts.cancelled += change.cancelled
+      counts.crashed += change.crashed
+      counts.pending -= ended
+      return counts.pending == 0
+    } && hasWaiters.load(ordering: .sequentiallyConsistent)
+  }
+
+  private var isIdle: Bool { counts.withLock { $0.pending == 0 } }
+
+  /// Resumes who waits, when nothing is pending.
+  func wakeWaiters() {
+    guard hasWaiters.load(ordering: .sequentiallyConsistent), isIdle else { return }
+    let waiting = waiters.withLock { waiters in
+      defer { waiters = [] }
+      return waiters
+    }
+    for waiter in waiting { waiter.resume() }
+  }
+
+  /// Returns when nothing is pending.
+  func waitUntilIdle() async {
+    hasWaiters.store(true, ordering: .sequentiallyConsistent)
+    await withCheckedContinuation { continuation in
+      waiters.withLock { $0.append(continuation) }
+      wakeWaiters()
+    }
+  }
+}

@@ -1,0 +1,142 @@
+// Completions: what a worker sends back is checked against what was sent, and handed to the jobs.
+
+internal import CMultiprocessing
+internal import Synchronization
+
+extension WorkerChannel {
+  func takeCompletions(_ after: inout Aftermath) {
+    var isSound = true
+    var payload: UnsafeRawPointer?
+    var size = 0
+    var kind: UInt32 = 0
+    var taken = false
+    while isSound {
+      let found = unsafe mproc_ring_peek(channel, &payload, &size, &kind)
+      if found == 0 { break }
+      taken = true
+      let record = unsafe UnsafeRawBufferPointer(start: payload, count: size)
+      isSound = unsafe found == 1 ? take(record, kind, &after) : false
+      unsafe mproc_ring_consume(channel)
+    }
+    flush(&after)
+    guard taken else { return }
+    unsafe mproc_ring_publish_head(channel)
+    if unsafe mproc_channel_peer_sleeps(channel, MPROC_WORD_HEAD) {
+      _ = unsafe mproc_channel_wake(channel, MPROC_WORD_HEAD)
+    }
+    after.drained = true
+    if !isSound {
+      // It wrote nonsense into memory that it shares: as good as crashed.
+      state.isOpen = false
+      state.process?.kill()
+    }
+  }
+
+  /// Tells the ledger, then the job, what came in since the last time.
+  func flush(_ after: inout Aftermath) {
+    if pool.ledger.record(after.ledger) { after.becameIdle = true }
+    after.ledger = PoolLedger.Change()
+    if let ended = after.ended { ended.job.recordsEnded(ended.records, items: ended.items) }
+    after.ended = nil
+  }
+
+  /// One completion; false when it makes no sense.
+  private func take(
+    _ bytes: UnsafeRawBufferPointer, _ kind: UInt32, _ after: inout Aftermath
+  ) -> Bool {
+    var reader = unsafe ByteReader(bytes)
+    guard !state.outstanding.isEmpty,
+      let header = try? reader.readValue(as: CompletionHeader.self)
+    else { return false }
+    let entry = state.outstanding.first
+    let submission = entry.submission
+    let first = Int(header.first)
+    let count = Int(header.count)
+    guard header.number == entry.number, first == entry.received, count >= 1,
+      count <= submission.count - first
+    else { return false }
+    if kind == CompletionKind.values {
+      guard unsafe takeValues(header, unsafe reader.unread, entry, &after) else { return false }
+    } else {
+      guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else { return false }
+      let reason = submission.job.reasonForEnd() ?? .outcome(unsafe [UInt8](reader.unread))
+      record(reason, &after)
+      submission.job.fail(item: submission.first + first, reason)
+    }
+    state.outstanding.first.received += count
+    if header.flags & CompletionHeader.isLast != 0 {
+      if header.nanoseconds > 0 {
+        let time = max(1, Int(header.nanoseconds) / submission.count)
+        if !submission.job.noteItemTime(time) { pool.noteItemTime(time) }
+      }
+      finish(skipped: submission.count - first - count, &after)
+      after.wake(submission.job)
+    }
+    return true
+  }
+
+  private func takeValues(
+    _ header: CompletionHeader, _ inline: UnsafeRawBufferPointer, _ entry: OutstandingRecords.Entry,
+    _ after: inout Aftermath
+  ) -> Bool {
+    let submission = entry.submission
+    var bytes = unsafe inline
+    if header.flags & CompletionHeader.isInArena != 0 {
+      var reader = unsafe ByteReader(inline)
+      var start: UnsafeRawPointer?
+      guard let reference = try? reader.readValue(as: ArenaReference.self),
+        reference.byteCount <= UInt64(Int.max),
+        unsafe mproc_arena_view(results, reference.offset, reference.byteCount, &start) == 0
+      else { return false }
+      unsafe bytes = UnsafeRawBufferPointer(start: start, count: Int(reference.byteCount))
+      state.arenaPosition = reference.position
+    }
+    let count = Int(header.count)
+    // Before the job shows it: who sees the result also sees it in the ledger.
+    if submission.job.showsAtOnce {
+      record(succeeded: count, &after)
+    } else {
+      after.ledger.succeeded += count
+    }
+    guard unsafe submission.job.receive(first: submission.first + Int(header.first), count: count, bytes)
+    else {
+      // The item is charged when the process has been ended for it.
+      if submission.job.showsAtOnce { record(succeeded: -count, &after) } else { after.ledger.succeeded -= count }
+      return false
+    }
+    if header.flags & CompletionHeader.isInArena != 0 {
+      unsafe mproc_channel_set_arena_head(channel, state.arenaPosition)
+    }
+    state.finished += count
+    return true
+  }
+
+  func record(succeeded count: Int, _ after: inout Aftermath) {
+    var change = PoolLedger.Change()
+    change.succeeded = count
+    if pool.ledger.record(change) { after.becameIdle = true }
+  }
+
+  func record(_ failure: ItemFailure, _ after: inout Aftermath) {
+    var change = PoolLedger.Change()
+    change.add(failure)
+    if pool.ledger.record(change) { after.becameIdle = true }
+  }
+
+  /// The front record is done: its place in the ring is free.
+  func finish(skipped: Int, _ after: inout Aftermath) {
+    let entry = state.outstanding.first
+    if let offset = entry.arenaOffset { _ = unsafe mproc_arena_release(arguments, offset) }
+    unsafe mproc_ring_set_limit(channel, entry.end)
+    if skipped > 0 {
+      var change = PoolLedger.Change()
+      change.cancelled = skipped
+      if pool.ledger.record(change) { after.becameIdle = true }
+    }
+    let job = entry.submission.job
+    if let ended = after.ended, ended.job !== job { flush(&after) }
+    after.ended = (job, (after.ended?.records ?? 0) + 1, (after.ended?.items ?? 0) + entry.submission.count)
+    state.outstanding.removeFirst()
+    load.store(state.outstanding.count, ordering: .relaxed)
+  }
+}

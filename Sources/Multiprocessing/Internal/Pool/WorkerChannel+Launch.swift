@@ -1,0 +1,56 @@
+// Starting a worker: its segments, its arenas, its process.
+
+internal import CMultiprocessing
+internal import SystemPackage
+
+extension WorkerChannel {
+  /// A worker that has been started and sets itself up.
+  struct Launched {
+    let channel: WorkerChannel
+    let process: LaunchedProcess
+  }
+
+  static func launch(_ index: Int, _ cpus: CPUSet?, _ pool: PoolCore) throws(ProcessError) -> Launched {
+    let submissions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
+    defer { _ = mproc_close(submissions) }
+    let completions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
+    defer { _ = mproc_close(completions) }
+    let argumentArena = try check(mproc_arena_create(Sizes.arena), "a worker's shared memory")
+    let resultArena = mproc_arena_create(Sizes.arena)
+    if resultArena < 0 { _ = mproc_close(argumentArena) }
+    try check(resultArena, "a worker's shared memory")
+    let argumentReader = mproc_arena_reader(argumentArena)
+    let resultReader = mproc_arena_reader(resultArena)
+    defer {
+      if argumentReader >= 0 { _ = mproc_close(argumentReader) }
+      _ = mproc_close(resultArena)
+    }
+    var own = unsafe mproc_segment()
+    var peer = unsafe mproc_segment()
+    var arguments: OpaquePointer?
+    var results: OpaquePointer?
+    let openedArguments = unsafe mproc_arena_open(argumentArena, 1, &arguments)
+    let openedResults = unsafe mproc_arena_open(resultReader, 0, &results)
+    let mappedOwn = unsafe mproc_segment_map(submissions, Int32(MPROC_SEGMENT_WRITABLE), &own)
+    let mappedPeer = unsafe mproc_segment_map(completions, 0, &peer)
+    guard openedArguments == 0, openedResults == 0, mappedOwn == 0, mappedPeer == 0,
+      argumentReader >= 0, let arguments = unsafe arguments, let results = unsafe results
+    else {
+      unsafe mproc_segment_unmap(&own)
+      unsafe mproc_segment_unmap(&peer)
+      unsafe mproc_arena_close(arguments)
+      unsafe mproc_arena_close(results)
+      let results: [Int32] = [openedArguments, openedResults, mappedOwn, mappedPeer, argumentReader]
+      let error = results.min() ?? 0
+      throw .startFailed(Errno(rawValue: CInt(-error)), operation: "mapping a worker's shared memory")
+    }
+    _ = mproc_segment_seal(submissions)
+    let channel = unsafe WorkerChannel(index, cpus, pool, own, peer, arguments, results)
+    var request = pool.startRequest(index, cpus)
+    request.submissions = submissions
+    request.completions = completions
+    request.argumentArena = argumentReader
+    request.resultArena = resultArena
+    return Launched(channel: channel, process: try ManagedProcess.launch(request, pool.environment))
+  }
+}

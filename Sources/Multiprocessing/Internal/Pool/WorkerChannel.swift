@@ -1,0 +1,161 @@
+// The application's side of one worker process: its rings, what was sent and has not come back, and what
+// happens when it dies.
+//
+// One lock guards it all. It is held for a copy into a ring or out of one, never while code of the user's
+// runs. A caller that waits spins on the completion ring's tail without the lock. When nobody spins and
+// something is outstanding, the channel is armed: the worker rings the pool's bell.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import Synchronization
+
+@safe
+final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and what the pointers lead to.
+  enum SubmitResult {
+    case sent, full, dead
+    /// There is no memory for the arguments, and nothing will free some.
+    case impossible
+  }
+
+  struct Sizes {
+    static let ring: UInt64 = 256 * 1024
+    static let arena: UInt64 = 64 << 30
+    /// Arguments of more bytes go through the arena.
+    static let inlineLimit = 64 * 1024
+  }
+
+  /// What is left to do when the lock is released.
+  struct Aftermath {
+    private var firstWake: PoolJob?
+    private var otherWakes: [PoolJob] = []
+    var drained = false
+    var becameIdle = false
+    /// Of jobs that show nothing before they are told so: recorded once for all.
+    var ledger = PoolLedger.Change()
+    var ended: (job: PoolJob, records: Int, items: Int)?
+
+    mutating func wake(_ job: PoolJob) {
+      if firstWake == nil {
+        firstWake = job
+      } else if firstWake !== job, otherWakes.last !== job {
+        otherWakes.append(job)
+      }
+    }
+
+    func wakeAll() {
+      firstWake?.wake()
+      for job in otherWakes { job.wake() }
+    }
+  }
+
+  struct State {
+    var outstanding = OutstandingRecords()
+    var lastNumber: UInt64 = 0
+    var defined: [Bool] = []
+    var attached: Set<UInt64> = []
+    var isOpen = true
+    var isStopping = false
+    var isArmed = false
+    var spinners = 0
+    var arenaPosition: UInt64 = 0
+    var finished = 0
+    var process: ManagedProcess?
+  }
+
+  let index: Int
+  let requestedCPUs: CPUSet?
+  let pool: PoolCore
+  let channel: UnsafeMutablePointer<mproc_channel>
+  private var submissions: mproc_segment
+  private var completions: mproc_segment
+  let arguments: OpaquePointer
+  let results: OpaquePointer
+  let lock = Mutex(())
+  private let stateStorage: UnsafeMutablePointer<State>
+  /// Only with the lock held. A pointer, because the compiler's check for overlapping access to a class's
+  /// properties costs more than the work on them.
+  var state: State {
+    unsafeAddress { unsafe UnsafePointer(stateStorage) }
+    unsafeMutableAddress { unsafe stateStorage }
+  }
+  /// How many records are outstanding, for choosing a worker without the lock.
+  let load = Atomic<Int>(0)
+
+  var outstandingCount: Int { load.load(ordering: .relaxed) }
+
+  let live = Atomic<Bool>(true)
+
+  /// False once the process has ended; then nothing more is accepted.
+  var isLive: Bool { live.load(ordering: .relaxed) }
+
+  init(
+    _ index: Int, _ requestedCPUs: CPUSet?, _ pool: PoolCore, _ submissions: mproc_segment,
+    _ completions: mproc_segment, _ arguments: OpaquePointer, _ results: OpaquePointer
+  ) {
+    self.index = index
+    self.requestedCPUs = requestedCPUs
+    self.pool = pool
+    unsafe self.submissions = submissions
+    unsafe self.completions = completions
+    unsafe self.arguments = arguments
+    unsafe self.results = results
+    unsafe channel = UnsafeMutablePointer.allocate(capacity: 1)
+    unsafe stateStorage = UnsafeMutablePointer.allocate(capacity: 1)
+    unsafe stateStorage.initialize(to: State())
+    let opened = unsafe mproc_channel_open(channel, &self.submissions, &self.completions)
+    precondition(opened == 0, "new segments do not fit together")
+  }
+
+  deinit {
+    unsafe channel.deallocate()
+    unsafe stateStorage.deinitialize(count: 1)
+    unsafe stateStorage.deallocate()
+    unsafe mproc_segment_unmap(&submissions)
+    unsafe mproc_segment_unmap(&completions)
+    unsafe mproc_arena_close(arguments)
+    unsafe mproc_arena_close(results)
+  }
+
+  /// With the lock released.
+  func settle(_ aftermath: Aftermath) {
+    if aftermath.becameIdle { pool.ledger.wakeWaiters() }
+    aftermath.wakeAll()
+    if aftermath.drained, !pool.queue.isEmpty { pool.sendPending(to: self) }
+  }
+
+  // MARK: - The process
+
+  func attach(_ process: ManagedProcess) { lock.withLock { _ in state.process = process } }
+
+  var info: ProcessPool.WorkerInfo {
+    let (process, finished, isStopping) = lock.withLock { _ in
+      (state.process, state.finished, state.isStopping)
+    }
+    let pid = process?.pid ?? 0
+    let isRunning = process?.isRunning ?? false
+    return ProcessPool.WorkerInfo(
+      id: index, processIdentifier: pid,
+      state: process == nil
+        ? .starting
+        : !isRunning ? .dead : isStopping ? .stopping : outstandingCount > 0 ? .busy : .idle,
+      requestedCPUs: requestedCPUs, verifiedCPUs: process?.effectiveCPUs, taskCount: finished,
+      residentByteCount: max(0, Int(mproc_resident_bytes(pid))))
+  }
+
+  var process: ManagedProcess? { lock.withLock { _ in state.process } }
+
+  /// Tells the worker to end after what it has; nothing can be submitted from then on.
+  func stop() {
+    lock.withLock { _ in
+      guard state.isOpen, !state.isStopping else { return }
+      state.isStopping = true
+      guard let payload = unsafe mproc_ring_reserve(channel, 8) else {
+        state.process?.kill()  // Cannot be: the ring is drained before this.
+        return
+      }
+      unsafe payload.storeBytes(of: 0, as: UInt64.self)
+      unsafe mproc_ring_commit(channel, 8, SubmissionKind.stop)
+      publish()
+    }
+  }
+}
