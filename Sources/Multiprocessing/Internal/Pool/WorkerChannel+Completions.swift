@@ -36,8 +36,11 @@ extension WorkerChannel {
   func flush(_ after: inout Aftermath) {
     if pool.ledger.record(after.ledger) { after.becameIdle = true }
     after.ledger = PoolLedger.Change()
-    if let ended = after.ended { ended.job.recordsEnded(ended.records, items: ended.items) }
-    after.ended = nil
+    guard let job = after.endedJob else { return }
+    job.recordsEnded(after.endedRecords, items: after.endedItems)
+    after.endedJob = nil
+    after.endedRecords = 0
+    after.endedItems = 0
   }
 
   /// One completion; false when it makes no sense.
@@ -48,38 +51,38 @@ extension WorkerChannel {
     guard !state.outstanding.isEmpty,
       let header = try? reader.readValue(as: CompletionHeader.self)
     else { return false }
-    let entry = state.outstanding.first
-    let submission = entry.submission
     let first = Int(header.first)
     let count = Int(header.count)
-    guard header.number == entry.number, first == entry.received, count >= 1,
-      count <= submission.count - first
+    let expected = state.outstanding.first.submission.count
+    guard header.number == state.outstanding.first.number, first == state.outstanding.first.received,
+      count >= 1, count <= expected - first
     else { return false }
+    let job = state.outstanding.first.submission.job
+    let item = state.outstanding.first.submission.first + first
     if kind == CompletionKind.values {
-      guard unsafe takeValues(header, unsafe reader.unread, entry, &after) else { return false }
+      guard unsafe takeValues(header, unsafe reader.unread, job, item: item, &after) else { return false }
     } else {
       guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else { return false }
-      let reason = submission.job.reasonForEnd() ?? .outcome(unsafe [UInt8](reader.unread))
+      let reason = job.reasonForEnd() ?? .outcome(unsafe [UInt8](reader.unread))
       record(reason, &after)
-      submission.job.fail(item: submission.first + first, reason)
+      job.fail(item: item, reason)
     }
     state.outstanding.first.received += count
     if header.flags & CompletionHeader.isLast != 0 {
       if header.nanoseconds > 0 {
-        let time = max(1, Int(header.nanoseconds) / submission.count)
-        if !submission.job.noteItemTime(time) { pool.noteItemTime(time) }
+        let time = max(1, Int(header.nanoseconds) / expected)
+        if !job.noteItemTime(time) { pool.noteItemTime(time) }
       }
-      finish(skipped: submission.count - first - count, &after)
-      after.wake(submission.job)
+      finish(skipped: expected - first - count, &after)
+      after.wake(job)
     }
     return true
   }
 
   private func takeValues(
-    _ header: CompletionHeader, _ inline: UnsafeRawBufferPointer, _ entry: OutstandingRecords.Entry,
+    _ header: CompletionHeader, _ inline: UnsafeRawBufferPointer, _ job: PoolJob, item: Int,
     _ after: inout Aftermath
   ) -> Bool {
-    let submission = entry.submission
     var bytes = unsafe inline
     if header.flags & CompletionHeader.isInArena != 0 {
       var reader = unsafe ByteReader(inline)
@@ -93,15 +96,14 @@ extension WorkerChannel {
     }
     let count = Int(header.count)
     // Before the job shows it: who sees the result also sees it in the ledger.
-    if submission.job.showsAtOnce {
+    if job.showsAtOnce {
       record(succeeded: count, &after)
     } else {
       after.ledger.succeeded += count
     }
-    guard unsafe submission.job.receive(first: submission.first + Int(header.first), count: count, bytes)
-    else {
+    guard unsafe job.receive(first: item, count: count, bytes) else {
       // The item is charged when the process has been ended for it.
-      if submission.job.showsAtOnce { record(succeeded: -count, &after) } else { after.ledger.succeeded -= count }
+      if job.showsAtOnce { record(succeeded: -count, &after) } else { after.ledger.succeeded -= count }
       return false
     }
     if header.flags & CompletionHeader.isInArena != 0 {
@@ -125,17 +127,20 @@ extension WorkerChannel {
 
   /// The front record is done: its place in the ring is free.
   func finish(skipped: Int, _ after: inout Aftermath) {
-    let entry = state.outstanding.first
-    if let offset = entry.arenaOffset { _ = unsafe mproc_arena_release(arguments, offset) }
-    unsafe mproc_ring_set_limit(channel, entry.end)
+    if let offset = state.outstanding.first.arenaOffset { _ = unsafe mproc_arena_release(arguments, offset) }
+    unsafe mproc_ring_set_limit(channel, state.outstanding.first.end)
     if skipped > 0 {
       var change = PoolLedger.Change()
       change.cancelled = skipped
       if pool.ledger.record(change) { after.becameIdle = true }
     }
-    let job = entry.submission.job
-    if let ended = after.ended, ended.job !== job { flush(&after) }
-    after.ended = (job, (after.ended?.records ?? 0) + 1, (after.ended?.items ?? 0) + entry.submission.count)
+    let job = state.outstanding.first.submission.job
+    if after.endedJob !== job {
+      flush(&after)
+      after.endedJob = job
+    }
+    after.endedRecords += 1
+    after.endedItems += state.outstanding.first.submission.count
     state.outstanding.removeFirst()
     load.store(state.outstanding.count, ordering: .relaxed)
   }

@@ -25,7 +25,7 @@ extension WorkerChannel {
   /// Cancels everything, and ends the process when that has not ended it in time.
   func cancelAll(grace: Duration) {
     let (entries, process) = lock.withLock { _ in
-      (Array(state.outstanding.all), state.process)
+      (state.outstanding.all, state.process)
     }
     for entry in entries { entry.submission.job.endWith(.cancelled) }
     guard let process, !entries.isEmpty else { return }

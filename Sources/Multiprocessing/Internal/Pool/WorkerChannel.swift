@@ -32,7 +32,10 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
     var becameIdle = false
     /// Of jobs that show nothing before they are told so: recorded once for all.
     var ledger = PoolLedger.Change()
-    var ended: (job: PoolJob, records: Int, items: Int)?
+    /// Records of one job that ended, and their items.
+    var endedJob: PoolJob?
+    var endedRecords = 0
+    var endedItems = 0
 
     mutating func wake(_ job: PoolJob) {
       if firstWake == nil {
@@ -48,7 +51,7 @@ final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and w
     }
   }
 
-  struct State {
+  struct State: ~Copyable {
     var outstanding = OutstandingRecords()
     var lastNumber: UInt64 = 0
     var defined: [Bool] = []
