@@ -88,7 +88,8 @@ enum Micro {
       times.append(try await time { _ = try await pool.run(bytes) { (b: [UInt8]) -> [UInt8] in b } })
     }
     let median = times.sorted()[times.count / 2]
-    print("1 MiB argument and result: \(Int(median * 1e6)) us, \(Int(2 * 1.048576e-3 / median * 10) ) /10 GB/s")
+    let tenths = Int((2 * 1.048576e-3 / median * 10).rounded())
+    print("1 MiB argument and result: \(Int(median * 1e6)) us, \(tenths / 10).\(tenths % 10) GB/s")
     await pool.drain()
   }
 
