@@ -78,8 +78,9 @@ final class MapJob<Output>: PoolJob, @unchecked Sendable {  // `state` guards al
     }
   }
 
-  /// Room for a known number of items at once.
-  func reserve(_ count: Int) {
+  /// Room for a known number of items at once, within reason.
+  func reserve(_ expected: Int) {
+    let count = min(expected, 1 << 24)
     guard count > 0 else { return }
     willSubmit(first: 0, count: count, records: 0)
     state.withLock { $0.itemsInFlight -= count }

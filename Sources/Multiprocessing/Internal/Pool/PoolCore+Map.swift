@@ -15,6 +15,8 @@ struct ChunkSizing {
   static let byteLimit = 48 * 1024
   /// Long enough that a record's cost does not count, short enough to share the work evenly.
   private static let chunkNanoseconds = 250_000
+  /// While much is left: waking the caller for the next record takes some 40 us from the workers.
+  private static let largeChunkNanoseconds = 16_000_000
   private static let queueNanoseconds = 500_000
   /// Beside this the time to refill an idle worker does not count.
   private static let longNanoseconds = 2_000_000
@@ -30,7 +32,9 @@ struct ChunkSizing {
     if case .fixed(let size) = setting { return size }
     // The first records measure.
     guard let itemTime else { return 1 }
-    var size = min(max(1, Self.chunkNanoseconds / itemTime), Self.countLimit)
+    var size = max(1, Self.chunkNanoseconds / itemTime)
+    if isLengthKnown { size = max(size, min(remaining / (8 * workers), Self.largeChunkNanoseconds / itemTime)) }
+    size = min(size, Self.countLimit)
     // Smaller towards the end, so that the workers finish together (guided self-scheduling).
     if isLengthKnown { size = min(size, max(1, remaining / (3 * workers))) }
     return size
@@ -38,9 +42,9 @@ struct ChunkSizing {
 
   func depth(chunk: Int, itemTime: Int?) -> Int {
     // A long record keeps nothing waiting behind it: another worker may be free first.
-    guard let itemTime, itemTime * chunk < Self.longNanoseconds else { return 1 }
-    var depth = min(max(2, Self.queueNanoseconds / max(1, itemTime * chunk)), 512)
-    if isLengthKnown { depth = min(depth, max(2, remaining / (2 * workers * chunk))) }
+    guard let itemTime, itemTime < Self.longNanoseconds else { return 1 }
+    var depth = min(max(2, Self.queueNanoseconds / itemTime / chunk), 512)
+    if isLengthKnown { depth = min(depth, max(2, remaining / (2 * workers) / chunk)) }
     return depth
   }
 }
