@@ -9,7 +9,7 @@ CORECHECK = $(MAKE) -C CSources/corecheck
 EXAMPLES = SquaresAndCubes PoolMap PinnedWorkers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench examples client sanitize ci clean
+.PHONY: help setup build test bench examples client sanitize format ci clean
 
 help:  ## This list
 	@echo 'make COMMAND, where COMMAND is one of:'
@@ -47,6 +47,9 @@ client: setup  ## Build and run a small package that depends on this one
 
 sanitize: setup  ## Check the C core under ASan, UBSan and TSan
 	$(CORECHECK) asan tsan
+
+format:  ## Format the Swift sources, as .swift-format says
+	git ls-files -z '*.swift' | xargs -0 $(SWIFT) format -i --parallel
 
 ci:  ## Everything that must pass before a change is taken
 	.ci/run

@@ -67,7 +67,8 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "MultiprocessingTests", dependencies: ["CMultiprocessing", "Multiprocessing", "Scenarios"],
+      name: "MultiprocessingTests",
+      dependencies: ["CMultiprocessing", "Multiprocessing", "Scenarios"],
       swiftSettings: swiftSettings),
     .target(
       name: "ScalingBenchmark",

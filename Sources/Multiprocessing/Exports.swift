@@ -2,6 +2,7 @@
 // with this module.
 
 @_exported public import ProcessorTopology
+
 @_exported public import struct SystemPackage.Errno
 @_exported public import struct SystemPackage.FileDescriptor
 @_exported public import struct SystemPackage.FilePath

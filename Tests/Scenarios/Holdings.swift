@@ -13,7 +13,8 @@ struct Holdings: Equatable {
 
   static func now() -> Holdings {
     let parent = " \(getpid()) "
-    let states = names(in: "/proc").filter { $0.allSatisfy(\.isNumber) }.compactMap { pid -> Substring? in
+    let states = names(in: "/proc").filter { $0.allSatisfy(\.isNumber) }.compactMap {
+      pid -> Substring? in
       // "pid (name) state parent …", where the name may hold anything.
       let stat = text(of: "/proc/\(pid)/stat")
       guard let end = stat.lastIndex(of: ")") else { return nil }
@@ -39,7 +40,8 @@ struct Holdings: Equatable {
     var excess: [String] = []
     // One kind of descriptor in place of another is no leak, one more in all is.
     if self.descriptors.count > before.descriptors.count {
-      excess.append("descriptors \(before.descriptors.count) -> \(self.descriptors.count) \(descriptors)")
+      excess.append(
+        "descriptors \(before.descriptors.count) -> \(self.descriptors.count) \(descriptors)")
     }
     if self.threads.count > before.threads.count {
       excess.append("threads \(before.threads.count) -> \(self.threads.count) \(threads)")
@@ -98,6 +100,7 @@ private func link(_ path: String) -> String {
     guard let base = buffer.baseAddress else { return "" }
     let count = unsafe readlink(path, base, buffer.count)
     return unsafe String(
-      decoding: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[..<max(0, count)])), as: UTF8.self)
+      decoding: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[..<max(0, count)])),
+      as: UTF8.self)
   }
 }

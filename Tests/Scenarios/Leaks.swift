@@ -29,7 +29,9 @@ enum Leaks {
     // Large enough for the arenas.
     let large = try await pool.map([[UInt8](repeating: 1, count: 300_000)]) { $0 + [2] }
     require(large[0].count == 300_001, "pool \(number): \(large[0].count) bytes")
-    let child = try ChildProcess(number, options: ProcessOptions(standardOutput: .capture)) { print($0) }
+    let child = try ChildProcess(number, options: ProcessOptions(standardOutput: .capture)) {
+      print($0)
+    }
     let text = try await child.standardOutput.text
     require(text == "\(number)\n", "child \(number): \(text)")
     _ = await child.exitStatus

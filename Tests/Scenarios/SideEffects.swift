@@ -10,7 +10,8 @@ enum SideEffects {
     let file = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
     require(file >= 0, "\(path) cannot be opened")
     let line = "main ran\n"
-    require(unsafe write(file, line, line.utf8.count) == line.utf8.count, "\(path) cannot be written")
+    require(
+      unsafe write(file, line, line.utf8.count) == line.utf8.count, "\(path) cannot be written")
     close(file)
     print("main ran")
     for method in startMethods {

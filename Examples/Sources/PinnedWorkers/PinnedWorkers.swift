@@ -9,7 +9,8 @@ enum PinnedWorkers {
     let topology = CPUTopology.current
     let cores = topology.cores.filter { !$0.cpus.isDisjoint(with: topology.allowed) }
     let workers = max(1, min(cores.count, CPUTopology.usableCPUCount))
-    print("\(cores.count) usable cores in \(topology.numaNodes.count) NUMA nodes, \(workers) workers")
+    print(
+      "\(cores.count) usable cores in \(topology.numaNodes.count) NUMA nodes, \(workers) workers")
 
     try await withProcessPool(workers: workers, placement: .spread) { pool in
       for worker in pool.workers {

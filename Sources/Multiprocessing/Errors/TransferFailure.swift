@@ -14,5 +14,7 @@ public struct TransferFailure: Sendable, Hashable, CustomStringConvertible {
     self.cure = cure
   }
 
-  public var description: String { "\(typeName) cannot be sent to another process: \(reason); \(cure)" }
+  public var description: String {
+    "\(typeName) cannot be sent to another process: \(reason); \(cure)"
+  }
 }

@@ -76,7 +76,8 @@ extension BodyKey {
   }
 
   init<each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
-    asyncTuple body: @escaping @Sendable @concurrent (repeat each A) async throws -> (R1, R2, repeat each R)
+    asyncTuple body:
+      @escaping @Sendable @concurrent (repeat each A) async throws -> (R1, R2, repeat each R)
   ) {
     var words = ClosureWords()
     unsafe takeAsyncTuple(body, &words)

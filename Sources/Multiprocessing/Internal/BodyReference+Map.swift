@@ -7,7 +7,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeNullarySync(body, &words)
     try self.init(
-      .sync, words, parameters: .nullary, typeHash: typeHash(R.self), arguments: { [] }, results: { [R.self] })
+      .sync, words, parameters: .nullary, typeHash: typeHash(R.self), arguments: { [] },
+      results: { [R.self] })
   }
 
   init<R: Transferable>(
@@ -16,7 +17,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeNullaryAsync(body, &words)
     try self.init(
-      .async, words, parameters: .nullary, typeHash: typeHash(R.self), arguments: { [] }, results: { [R.self] })
+      .async, words, parameters: .nullary, typeHash: typeHash(R.self), arguments: { [] },
+      results: { [R.self] })
   }
 
   init(nullarySyncVoid body: @escaping @Sendable () throws -> Void) throws(ProcessError) {
@@ -26,7 +28,9 @@ extension BodyReference {
       .syncVoid, words, parameters: .nullary, typeHash: 0, arguments: { [] }, results: { [] })
   }
 
-  init(nullaryAsyncVoid body: @escaping @Sendable @concurrent () async throws -> Void) throws(ProcessError) {
+  init(nullaryAsyncVoid body: @escaping @Sendable @concurrent () async throws -> Void)
+    throws(ProcessError)
+  {
     var words = ClosureWords()
     unsafe takeNullaryAsyncVoid(body, &words)
     try self.init(
@@ -49,7 +53,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeUnaryAsync(body, &words)
     try self.init(
-      .async, words, parameters: .unary, typeHash: typeHash(R.self, A.self), arguments: { [A.self] },
+      .async, words, parameters: .unary, typeHash: typeHash(R.self, A.self),
+      arguments: { [A.self] },
       results: { [R.self] })
   }
 
@@ -59,7 +64,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeUnarySyncVoid(body, &words)
     try self.init(
-      .syncVoid, words, parameters: .unary, typeHash: typeHash(A.self), arguments: { [A.self] }, results: { [] })
+      .syncVoid, words, parameters: .unary, typeHash: typeHash(A.self), arguments: { [A.self] },
+      results: { [] })
   }
 
   init<A: Transferable>(
@@ -68,7 +74,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeUnaryAsyncVoid(body, &words)
     try self.init(
-      .asyncVoid, words, parameters: .unary, typeHash: typeHash(A.self), arguments: { [A.self] }, results: { [] })
+      .asyncVoid, words, parameters: .unary, typeHash: typeHash(A.self), arguments: { [A.self] },
+      results: { [] })
   }
 
   init<A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
@@ -77,17 +84,20 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeUnarySyncTuple(body, &words)
     try self.init(
-      .syncTuple, words, parameters: .unary, typeHash: typeHash(R1.self, R2.self, A.self), arguments: { [A.self] },
+      .syncTuple, words, parameters: .unary, typeHash: typeHash(R1.self, R2.self, A.self),
+      arguments: { [A.self] },
       results: { typeList(R1.self, R2.self, repeat (each R).self) })
   }
 
   init<A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
-    unaryAsyncTuple body: @escaping @Sendable @concurrent (A) async throws -> (R1, R2, repeat each R)
+    unaryAsyncTuple body:
+      @escaping @Sendable @concurrent (A) async throws -> (R1, R2, repeat each R)
   ) throws(ProcessError) {
     var words = ClosureWords()
     unsafe takeUnaryAsyncTuple(body, &words)
     try self.init(
-      .asyncTuple, words, parameters: .unary, typeHash: typeHash(R1.self, R2.self, A.self), arguments: { [A.self] },
+      .asyncTuple, words, parameters: .unary, typeHash: typeHash(R1.self, R2.self, A.self),
+      arguments: { [A.self] },
       results: { typeList(R1.self, R2.self, repeat (each R).self) })
   }
 
@@ -97,7 +107,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeStarSync(body, &words)
     try self.init(
-      .sync, words, parameters: .star, typeHash: typeHash(R.self, A.self, B.self, repeat (each C).self),
+      .sync, words, parameters: .star,
+      typeHash: typeHash(R.self, A.self, B.self, repeat (each C).self),
       arguments: { typeList(A.self, B.self, repeat (each C).self) }, results: { [R.self] })
   }
 
@@ -107,7 +118,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeStarAsync(body, &words)
     try self.init(
-      .async, words, parameters: .star, typeHash: typeHash(R.self, A.self, B.self, repeat (each C).self),
+      .async, words, parameters: .star,
+      typeHash: typeHash(R.self, A.self, B.self, repeat (each C).self),
       arguments: { typeList(A.self, B.self, repeat (each C).self) }, results: { [R.self] })
   }
 
@@ -127,7 +139,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeStarAsyncVoid(body, &words)
     try self.init(
-      .asyncVoid, words, parameters: .star, typeHash: typeHash(A.self, B.self, repeat (each C).self),
+      .asyncVoid, words, parameters: .star,
+      typeHash: typeHash(A.self, B.self, repeat (each C).self),
       arguments: { typeList(A.self, B.self, repeat (each C).self) }, results: { [] })
   }
 
@@ -157,7 +170,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeIndexedSync(body, &words)
     try self.init(
-      .sync, words, parameters: .indexed, typeHash: typeHash(R.self, A.self), arguments: { [A.self] },
+      .sync, words, parameters: .indexed, typeHash: typeHash(R.self, A.self),
+      arguments: { [A.self] },
       results: { [R.self] })
   }
 
@@ -167,7 +181,8 @@ extension BodyReference {
     var words = ClosureWords()
     unsafe takeIndexedAsync(body, &words)
     try self.init(
-      .async, words, parameters: .indexed, typeHash: typeHash(R.self, A.self), arguments: { [A.self] },
+      .async, words, parameters: .indexed, typeHash: typeHash(R.self, A.self),
+      arguments: { [A.self] },
       results: { [R.self] })
   }
 }

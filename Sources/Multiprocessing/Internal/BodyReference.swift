@@ -47,7 +47,8 @@ struct BodyReference: Sendable {
       }
     }
     return BodyName(
-      shape: key.shape, parameters: key.parameters, code: code, arguments: try Self.names(argumentTypes()),
+      shape: key.shape, parameters: key.parameters, code: code,
+      arguments: try Self.names(argumentTypes()),
       results: try Self.names(resultTypes()))
   }
 
@@ -64,7 +65,9 @@ struct BodyReference: Sendable {
     while context != 0 {
       var metadata: UInt = 0
       var inner = ClosureWords()
-      guard layers.count < 4, unsafe mproc_closure_open_box(context, &metadata, &inner) else { return nil }
+      guard layers.count < 4, unsafe mproc_closure_open_box(context, &metadata, &inner) else {
+        return nil
+      }
       layers.append(Layer(metadata: metadata, inner: inner))
       context = inner.context
     }
@@ -175,14 +178,17 @@ func typeHash<each T>(_ types: repeat (each T).Type) -> Int {
 extension ProcessError {
   fileprivate static func captures(_ arguments: [Any.Type], _ results: [Any.Type]) -> ProcessError {
     let list = arguments.map { "\($0)" }.joined(separator: ", ")
-    let result = results.count == 1 ? "\(results[0])" : "(\(results.map { "\($0)" }.joined(separator: ", ")))"
+    let result =
+      results.count == 1 ? "\(results[0])" : "(\(results.map { "\($0)" }.joined(separator: ", ")))"
     return .notTransferable(
       TransferFailure(
         typeName: "the body (\(list)) -> \(result)",
-        reason: "it captures variables of the surrounding code (in a debug build also the type parameters of a"
-          + " generic function), and a worker has its own memory",
-        cure: "pass what it needs as an argument, or put it into the stored properties of a ProcessTask, or"
-          + " use ChildProcess.forking"))
+        reason:
+          "it captures variables of the surrounding code (in a debug build also the type parameters of"
+          + " a generic function), and a worker has its own memory",
+        cure:
+          "pass what it needs as an argument, or put it into the stored properties of a ProcessTask,"
+          + " or use ChildProcess.forking"))
   }
 
   fileprivate static func unnameable(_ type: Any.Type) -> ProcessError {
@@ -195,7 +201,8 @@ extension ProcessError {
   fileprivate static func unknownCode() -> ProcessError {
     .notTransferable(
       TransferFailure(
-        typeName: "the body", reason: "its code is not part of the program or of a library it was linked with",
+        typeName: "the body",
+        reason: "its code is not part of the program or of a library it was linked with",
         cure: "pass a function or a closure of the program"))
   }
 }

@@ -13,10 +13,13 @@ struct CallableWords {
     context = words.context
   }
 
-  private static func words(_ code: BodyName.Code, isAsync: Bool) throws(ProcessError) -> ClosureWords {
+  private static func words(_ code: BodyName.Code, isAsync: Bool) throws(ProcessError)
+    -> ClosureWords
+  {
     switch code {
     case .none: throw .notInThisProcess("a body without code")
-    case .plain(let place): return ClosureWords(code: try address(place, isData: isAsync), context: 0)
+    case .plain(let place):
+      return ClosureWords(code: try address(place, isData: isAsync), context: 0)
     case .box(let outer, let metadata, let inner):
       // What is inside may be synchronous where the outside awaits: the conversion is what the box is for.
       let function: ClosureWords

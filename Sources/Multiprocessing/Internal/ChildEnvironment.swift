@@ -35,7 +35,7 @@ struct ChildEnvironment: Hashable, Sendable {
   ) -> R {
     var pointers = unsafe strings.map { unsafe strdup($0) }
     unsafe pointers.append(nil)
-    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
     return unsafe pointers.withUnsafeBufferPointer { buffer in
       unsafe body(buffer.baseAddress!)  // Never empty: it ends with nil.
     }

@@ -12,7 +12,8 @@ func childMain(_ start: UnsafePointer<mproc_start>?) -> Int32 {
   CurrentProcess.become(
     CurrentProcess.Identity(
       isChild: true, name: unsafe start.name.map { unsafe String(cString: $0) } ?? "",
-      workerIndex: unsafe start.worker_index >= 0 ? Int(start.worker_index) : nil, parent: unsafe start.application))
+      workerIndex: unsafe start.worker_index >= 0 ? Int(start.worker_index) : nil,
+      parent: unsafe start.application))
   if unsafe start.role == MPROC_ROLE_WORKER.rawValue {
     return unsafe WorkerMain.run(start)
   }
@@ -24,7 +25,9 @@ func childMain(_ start: UnsafePointer<mproc_start>?) -> Int32 {
 @c(mproc_server_warm_up)
 func serverWarmUp() {
   let body: @Sendable (Int) -> Int = { $0 }
-  guard let reference = try? BodyReference(sync: body), let name = try? reference.name() else { return }
+  guard let reference = try? BodyReference(sync: body), let name = try? reference.name() else {
+    return
+  }
   var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
   try? ValueCoding.encode(name, into: &writer, context: nil)
   try? encodeArguments(1, into: &writer, nil)
@@ -65,7 +68,8 @@ private enum SingleBody {
 
   private static func readPayload(_ start: mproc_start) -> [UInt8] {
     guard unsafe start.payload_descriptor >= 0 else {
-      return unsafe [UInt8](UnsafeRawBufferPointer(start: start.payload, count: start.payload_bytes))
+      return unsafe [UInt8](
+        UnsafeRawBufferPointer(start: start.payload, count: start.payload_bytes))
     }
     let size = Int(unsafe mproc_file_size(start.payload_descriptor))
     return unsafe [UInt8](unsafeUninitializedCapacity: max(0, size)) { buffer, count in

@@ -11,7 +11,9 @@ extension ChildRun {
   ) throws -> ChildRun {
     guard options.startMethod != .fork else {
       throw ProcessError.invalidConfiguration(
-        "start method .fork is for ChildProcess.forking, whose body may capture; use .forkServer or .spawn")
+        "start method .fork is for ChildProcess.forking, whose body may capture;"
+          + " use .forkServer or .spawn"
+      )
     }
     let context = OutgoingTransfer()
     var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
@@ -34,7 +36,8 @@ extension ChildRun {
     let error = try ChildStream(options.standardError)
     request.standardOutput = output.childEnd
     request.standardError = error.childEnd
-    let process = try ManagedProcess.start(request, ChildEnvironment(options.environment, defaults: [:]))
+    let process = try ManagedProcess.start(
+      request, ChildEnvironment(options.environment, defaults: [:]))
     for mapping in context.mappings {
       process.command(
         MPROC_COMMAND_ATTACH, number: mapping.number, size: UInt64(mapping.byteCount),

@@ -21,7 +21,8 @@ final class ChildRun: Sendable {
   private let state = Mutex(State())
 
   init(
-    _ process: ManagedProcess, name: String, standardOutput: OutputCapture?, standardError: OutputCapture?
+    _ process: ManagedProcess, name: String, standardOutput: OutputCapture?,
+    standardError: OutputCapture?
   ) throws(ProcessError) {
     self.process = process
     self.name = name
@@ -45,7 +46,9 @@ final class ChildRun: Sendable {
     guard header.size <= UInt64(Int.max / 2) else { return deliver(.failure(.damagedOutcome)) }
     let size = Int(header.size)
     // Copied out: the process could still change or shrink what it sent.
-    guard mproc_file_size(descriptor) == Int64(size) else { return deliver(.failure(.damagedOutcome)) }
+    guard mproc_file_size(descriptor) == Int64(size) else {
+      return deliver(.failure(.damagedOutcome))
+    }
     var result: Int32 = 0
     let copy = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       result = unsafe mproc_read_all(descriptor, buffer.baseAddress, size)
@@ -57,7 +60,8 @@ final class ChildRun: Sendable {
   private func ended(_ status: ExitStatus) {
     deliver(
       .failure(
-        .crashed(CrashReport(processIdentifier: process.pid, workerIndex: nil, exitStatus: status))))
+        .crashed(CrashReport(processIdentifier: process.pid, workerIndex: nil, exitStatus: status)))
+    )
   }
 
   /// The first outcome counts.

@@ -9,7 +9,8 @@ typealias ClosureWords = mproc_closure
 
 @_silgen_name("mproc_closure_take_sync")
 func takeSync<each A, R>(
-  _ body: @escaping @Sendable (repeat each A) throws -> R, _ words: UnsafeMutablePointer<ClosureWords>)
+  _ body: @escaping @Sendable (repeat each A) throws -> R,
+  _ words: UnsafeMutablePointer<ClosureWords>)
 @_silgen_name("mproc_closure_take_async")
 func takeAsync<each A, R>(
   _ body: @escaping @Sendable @concurrent (repeat each A) async throws -> R,

@@ -6,8 +6,8 @@
 
 internal import CMultiprocessing
 internal import Glibc
-internal import SystemPackage
 internal import Synchronization
+internal import SystemPackage
 
 final class ForkServer: Sendable {
   /// How long a server may take to answer; it may be stopped. Forking takes well under a millisecond.

@@ -5,8 +5,8 @@
 
 internal import CMultiprocessing
 internal import Glibc
-internal import SystemPackage
 internal import Synchronization
+internal import SystemPackage
 
 final class ManagedProcess: Sendable {
   /// Who reaps it.
@@ -203,7 +203,9 @@ final class ManagedProcess: Sendable {
 
   /// False when the process has ended.
   @discardableResult
-  func command(_ kind: mproc_command_kind, number: UInt64, size: UInt64 = 0, descriptor: Int32? = nil)
+  func command(
+    _ kind: mproc_command_kind, number: UInt64, size: UInt64 = 0, descriptor: Int32? = nil
+  )
     -> Bool
   {
     var command = mproc_command(kind: kind.rawValue, reserved: 0, number: number, size: size)
@@ -212,7 +214,8 @@ final class ManagedProcess: Sendable {
       return unsafe withUnsafeBytes(of: &command) { bytes in
         var piece = unsafe mproc_piece(bytes: bytes.baseAddress, size: bytes.count)
         var descriptor = descriptor ?? -1
-        return unsafe mproc_send_message(control, &piece, 1, &descriptor, descriptor >= 0 ? 1 : 0) == 0
+        return unsafe mproc_send_message(control, &piece, 1, &descriptor, descriptor >= 0 ? 1 : 0)
+          == 0
       }
     }
   }
@@ -297,7 +300,8 @@ struct LaunchedProcess {
     do throws(ProcessError) {
       let effective = CPUSet(words: try receiveAnswer())
       if let requested = options.affinity, !acceptsNarrowing, !requested.isSubset(of: effective) {
-        throw ProcessError.invalidConfiguration("\(CPUAffinity.narrowing(of: requested, to: effective))")
+        throw ProcessError.invalidConfiguration(
+          "\(CPUAffinity.narrowing(of: requested, to: effective))")
       }
       return ManagedProcess(process, origin, effective, reactor)
     } catch {

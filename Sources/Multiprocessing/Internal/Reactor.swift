@@ -2,8 +2,8 @@
 // deadlines. It lives as long as the application, whatever number of pools come and go.
 
 internal import CMultiprocessing
-internal import SystemPackage
 internal import Synchronization
+internal import SystemPackage
 
 /// Calls handlers when descriptors become readable and when deadlines pass, on a thread of its own.
 ///

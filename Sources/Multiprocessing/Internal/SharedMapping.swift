@@ -4,8 +4,10 @@ internal import CMultiprocessing
 internal import SystemPackage
 
 /// A memfd of fixed size, mapped; unmapped and closed with the last handle in this process.
+///
+/// Sendable because the words never change, and the memory is shared by design.
 @safe
-final class SharedMapping: @unchecked Sendable {  // The words never change; the memory is shared by design.
+final class SharedMapping: @unchecked Sendable {
   /// Names the memory in every process that has it: 64 random bits.
   let number: UInt64
   let descriptor: Int32
@@ -18,9 +20,11 @@ final class SharedMapping: @unchecked Sendable {  // The words never change; the
     guard byteCount >= 0 else {
       throw .invalidConfiguration("shared memory of \(byteCount) bytes: ask for 0 or more")
     }
-    let descriptor = try check(unsafe mproc_memfd("mproc-shared", max(byteCount, 1)), "memfd_create")
+    let descriptor = try check(
+      unsafe mproc_memfd("mproc-shared", max(byteCount, 1)), "memfd_create")
     try self.init(
-      number: UInt64.random(in: 1...UInt64.max), descriptor: descriptor, byteCount: byteCount, owns: true)
+      number: UInt64.random(in: 1...UInt64.max), descriptor: descriptor, byteCount: byteCount,
+      owns: true)
     AttachedMemory.shared.note(self)
   }
 
@@ -30,7 +34,8 @@ final class SharedMapping: @unchecked Sendable {  // The words never change; the
     let result = unsafe mproc_map_shared(descriptor, max(byteCount, 1), &base)
     guard result >= 0, let base = unsafe base else {
       if owns { _ = mproc_close(descriptor) }
-      throw .startFailed(Errno(rawValue: -result), operation: "mapping \(byteCount) bytes of shared memory")
+      throw .startFailed(
+        Errno(rawValue: -result), operation: "mapping \(byteCount) bytes of shared memory")
     }
     self.number = number
     self.descriptor = descriptor

@@ -15,7 +15,8 @@ extension ProcessPool {
   }
 
   public func map<Input: Transferable, Output: Transferable>(
-    _ inputs: some Sequence<Input>, body: @escaping @Sendable @concurrent (Input) async throws -> Output
+    _ inputs: some Sequence<Input>,
+    body: @escaping @Sendable @concurrent (Input) async throws -> Output
   ) async throws -> [Output] {
     try await collect(inputs, try BodyReference(unaryAsync: body), valueDecoder())
   }
@@ -23,16 +24,19 @@ extension ProcessPool {
   // MARK: - Tuples of results
 
   public func map<Input: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
-    _ inputs: some Sequence<Input>, body: @escaping @Sendable (Input) throws -> (R1, R2, repeat each R)
+    _ inputs: some Sequence<Input>,
+    body: @escaping @Sendable (Input) throws -> (R1, R2, repeat each R)
   ) async throws -> [(R1, R2, repeat each R)] {
-    try await collect(inputs, try BodyReference(unarySyncTuple: body), tupleDecoder(), isTuple: true)
+    try await collect(
+      inputs, try BodyReference(unarySyncTuple: body), tupleDecoder(), isTuple: true)
   }
 
   public func map<Input: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
     _ inputs: some Sequence<Input>,
     body: @escaping @Sendable @concurrent (Input) async throws -> (R1, R2, repeat each R)
   ) async throws -> [(R1, R2, repeat each R)] {
-    try await collect(inputs, try BodyReference(unaryAsyncTuple: body), tupleDecoder(), isTuple: true)
+    try await collect(
+      inputs, try BodyReference(unaryAsyncTuple: body), tupleDecoder(), isTuple: true)
   }
 
   // MARK: - Several arguments (Python's starmap)
@@ -42,7 +46,8 @@ extension ProcessPool {
     _ inputs: some Sequence<(A, B, repeat each C)>,
     body: @escaping @Sendable (A, B, repeat each C) throws -> Output
   ) async throws -> [Output] {
-    try await collect(inputs, try BodyReference(starSync: body), valueDecoder()) { input, writer, context in
+    try await collect(inputs, try BodyReference(starSync: body), valueDecoder()) {
+      input, writer, context in
       try encodeTuple(input, A.self, B.self, repeat (each C).self, into: &writer, context)
     }
   }
@@ -51,16 +56,19 @@ extension ProcessPool {
     _ inputs: some Sequence<(A, B, repeat each C)>,
     body: @escaping @Sendable @concurrent (A, B, repeat each C) async throws -> Output
   ) async throws -> [Output] {
-    try await collect(inputs, try BodyReference(starAsync: body), valueDecoder()) { input, writer, context in
+    try await collect(inputs, try BodyReference(starAsync: body), valueDecoder()) {
+      input, writer, context in
       try encodeTuple(input, A.self, B.self, repeat (each C).self, into: &writer, context)
     }
   }
 
   /// Labelled tuples do not match unlabelled ones, so `enumerated()` needs its own.
   public func map<Base: Sequence, Output: Transferable>(
-    _ inputs: EnumeratedSequence<Base>, body: @escaping @Sendable (Int, Base.Element) throws -> Output
+    _ inputs: EnumeratedSequence<Base>,
+    body: @escaping @Sendable (Int, Base.Element) throws -> Output
   ) async throws -> [Output] where Base.Element: Transferable {
-    try await collect(inputs, try BodyReference(indexedSync: body), valueDecoder()) { input, writer, context in
+    try await collect(inputs, try BodyReference(indexedSync: body), valueDecoder()) {
+      input, writer, context in
       try encodeArguments(input.offset, input.element, into: &writer, context)
     }
   }
@@ -69,7 +77,8 @@ extension ProcessPool {
     _ inputs: EnumeratedSequence<Base>,
     body: @escaping @Sendable @concurrent (Int, Base.Element) async throws -> Output
   ) async throws -> [Output] where Base.Element: Transferable {
-    try await collect(inputs, try BodyReference(indexedAsync: body), valueDecoder()) { input, writer, context in
+    try await collect(inputs, try BodyReference(indexedAsync: body), valueDecoder()) {
+      input, writer, context in
       try encodeArguments(input.offset, input.element, into: &writer, context)
     }
   }
@@ -91,7 +100,8 @@ extension ProcessPool {
   }
 
   public func forEach<Input: Transferable>(
-    _ inputs: some Sequence<Input>, body: @escaping @Sendable @concurrent (Input) async throws -> Void
+    _ inputs: some Sequence<Input>,
+    body: @escaping @Sendable @concurrent (Input) async throws -> Void
   ) async throws {
     _ = try await collect(inputs, try BodyReference(unaryAsyncVoid: body), voidDecoder())
   }
@@ -100,7 +110,8 @@ extension ProcessPool {
     _ inputs: some Sequence<(A, B, repeat each C)>,
     body: @escaping @Sendable (A, B, repeat each C) throws -> Void
   ) async throws {
-    _ = try await collect(inputs, try BodyReference(starSyncVoid: body), voidDecoder()) { input, writer, context in
+    _ = try await collect(inputs, try BodyReference(starSyncVoid: body), voidDecoder()) {
+      input, writer, context in
       try encodeTuple(input, A.self, B.self, repeat (each C).self, into: &writer, context)
     }
   }
@@ -109,7 +120,8 @@ extension ProcessPool {
     _ inputs: some Sequence<(A, B, repeat each C)>,
     body: @escaping @Sendable @concurrent (A, B, repeat each C) async throws -> Void
   ) async throws {
-    _ = try await collect(inputs, try BodyReference(starAsyncVoid: body), voidDecoder()) { input, writer, context in
+    _ = try await collect(inputs, try BodyReference(starAsyncVoid: body), voidDecoder()) {
+      input, writer, context in
       try encodeTuple(input, A.self, B.self, repeat (each C).self, into: &writer, context)
     }
   }
@@ -120,21 +132,26 @@ extension ProcessPool {
 extension ProcessPool {
   /// A map whose inputs are single values.
   private func collect<Inputs: Sequence, Output>(
-    _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>, isTuple: Bool = false
+    _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,
+    isTuple: Bool = false
   ) async throws -> [Output] where Inputs.Element: Transferable {
     if var plain = PlainInputs(inputs) {
       return try await collect(inputs, reference, decoder, isTuple) { limit, writer, _ in
-        plain.append(min(limit, ChunkSizing.byteLimit / MemoryLayout<Inputs.Element>.size), of: inputs, to: &writer)
+        plain.append(
+          min(limit, ChunkSizing.byteLimit / MemoryLayout<Inputs.Element>.size), of: inputs,
+          to: &writer)
       }
     }
-    return try await collect(inputs, reference, decoder, isTuple: isTuple) { input, writer, context in
+    return try await collect(inputs, reference, decoder, isTuple: isTuple) {
+      input, writer, context in
       try encodeResult(input, into: &writer, context)
     }
   }
 
   /// A map whose inputs `encode` writes.
   private func collect<Inputs: Sequence, Output>(
-    _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>, isTuple: Bool = false,
+    _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,
+    isTuple: Bool = false,
     _ encode: (Inputs.Element, inout ByteWriter, OutgoingTransfer) throws -> Void
   ) async throws -> [Output] {
     var iterator = inputs.makeIterator()
@@ -155,7 +172,8 @@ extension ProcessPool {
     let body = try core.bodies.body(for: reference)
     let job = MapJob<Output>(body, isBytes: !isTuple && ValueCoding.isBytes(Output.self))
     let count = try await core.map(
-      job, underestimatedCount: inputs.underestimatedCount, isLengthKnown: inputs is any Collection, source)
+      job, underestimatedCount: inputs.underestimatedCount, isLengthKnown: inputs is any Collection,
+      source)
     return try job.results(count, decoder)
   }
 }

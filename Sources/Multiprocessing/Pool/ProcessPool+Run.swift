@@ -19,9 +19,12 @@ extension ProcessPool {
     body: @escaping @Sendable (repeat each Argument) throws -> Output
   ) async throws -> Output {
     try await core.run(
-      try core.bodies.body(BodyKey(sync: body)) { () throws(ProcessError) in try BodyReference(sync: body) },
+      try core.bodies.body(BodyKey(sync: body)) { () throws(ProcessError) in
+        try BodyReference(sync: body)
+      },
       timeout: timeout, isPlain: arePlain(repeat (each Argument).self), receiver(for: Output.self),
-      { try encodeArguments(repeat each argument, into: &$0, $1) }, { try decodeResult(Output.self, from: &$0) })
+      { try encodeArguments(repeat each argument, into: &$0, $1) },
+      { try decodeResult(Output.self, from: &$0) })
   }
 
   /// As the synchronous form, for a body that awaits.
@@ -30,9 +33,12 @@ extension ProcessPool {
     body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Output
   ) async throws -> Output {
     try await core.run(
-      try core.bodies.body(BodyKey(async: body)) { () throws(ProcessError) in try BodyReference(async: body) },
+      try core.bodies.body(BodyKey(async: body)) { () throws(ProcessError) in
+        try BodyReference(async: body)
+      },
       timeout: timeout, isPlain: arePlain(repeat (each Argument).self), receiver(for: Output.self),
-      { try encodeArguments(repeat each argument, into: &$0, $1) }, { try decodeResult(Output.self, from: &$0) })
+      { try encodeArguments(repeat each argument, into: &$0, $1) },
+      { try decodeResult(Output.self, from: &$0) })
   }
 
   /// For a body without a result.
@@ -41,7 +47,9 @@ extension ProcessPool {
     body: @escaping @Sendable (repeat each Argument) throws -> Void
   ) async throws {
     try await core.run(
-      try core.bodies.body(BodyKey(syncVoid: body)) { () throws(ProcessError) in try BodyReference(syncVoid: body) },
+      try core.bodies.body(BodyKey(syncVoid: body)) { () throws(ProcessError) in
+        try BodyReference(syncVoid: body)
+      },
       timeout: timeout, isPlain: arePlain(repeat (each Argument).self), nil,
       { try encodeArguments(repeat each argument, into: &$0, $1) }, { _ in })
   }
@@ -52,7 +60,9 @@ extension ProcessPool {
     body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Void
   ) async throws {
     try await core.run(
-      try core.bodies.body(BodyKey(asyncVoid: body)) { () throws(ProcessError) in try BodyReference(asyncVoid: body) },
+      try core.bodies.body(BodyKey(asyncVoid: body)) { () throws(ProcessError) in
+        try BodyReference(asyncVoid: body)
+      },
       timeout: timeout, isPlain: arePlain(repeat (each Argument).self), nil,
       { try encodeArguments(repeat each argument, into: &$0, $1) }, { _ in })
   }
@@ -60,31 +70,43 @@ extension ProcessPool {
   // Without the next two a closure `{ ($0, 1) }` would silently match the form without a result.
 
   /// For a body that returns a tuple.
-  public func run<each Argument: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
+  public func run<
+    each Argument: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
+  >(
     _ argument: repeat each Argument, timeout: Duration? = nil,
     body: @escaping @Sendable (repeat each Argument) throws -> (R1, R2, repeat each R)
   ) async throws -> (R1, R2, repeat each R) {
     try await core.run(
-      try core.bodies.body(BodyKey(syncTuple: body)) { () throws(ProcessError) in try BodyReference(syncTuple: body) },
+      try core.bodies.body(BodyKey(syncTuple: body)) { () throws(ProcessError) in
+        try BodyReference(syncTuple: body)
+      },
       timeout: timeout, isPlain: arePlain(repeat (each Argument).self), nil,
-      { try encodeArguments(repeat each argument, into: &$0, $1) }, { try decodeResult(R1.self, R2.self, repeat (each R).self, from: &$0) })
+      { try encodeArguments(repeat each argument, into: &$0, $1) },
+      { try decodeResult(R1.self, R2.self, repeat (each R).self, from: &$0) })
   }
 
   /// For a body that awaits and returns a tuple.
-  public func run<each Argument: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
+  public func run<
+    each Argument: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
+  >(
     _ argument: repeat each Argument, timeout: Duration? = nil,
-    body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> (R1, R2, repeat each R)
+    body:
+      @escaping @Sendable @concurrent (repeat each Argument) async throws -> (R1, R2, repeat each R)
   ) async throws -> (R1, R2, repeat each R) {
     try await core.run(
-      try core.bodies.body(BodyKey(asyncTuple: body)) { () throws(ProcessError) in try BodyReference(asyncTuple: body) },
+      try core.bodies.body(BodyKey(asyncTuple: body)) { () throws(ProcessError) in
+        try BodyReference(asyncTuple: body)
+      },
       timeout: timeout, isPlain: arePlain(repeat (each Argument).self), nil,
-      { try encodeArguments(repeat each argument, into: &$0, $1) }, { try decodeResult(R1.self, R2.self, repeat (each R).self, from: &$0) })
+      { try encodeArguments(repeat each argument, into: &$0, $1) },
+      { try decodeResult(R1.self, R2.self, repeat (each R).self, from: &$0) })
   }
 
   /// Runs a task that carries its own state.
   public func run<T: ProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output {
     try await core.run(
-      try core.bodies.body(for: BodyReference(task: T.self)), timeout: timeout, isPlain: arePlain(T.self),
+      try core.bodies.body(for: BodyReference(task: T.self)), timeout: timeout,
+      isPlain: arePlain(T.self),
       receiver(for: T.Output.self), { try encodeArguments(task, into: &$0, $1) },
       { try decodeResult(T.Output.self, from: &$0) })
   }

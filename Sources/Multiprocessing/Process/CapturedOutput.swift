@@ -58,7 +58,11 @@ private struct CapturedLines: AsyncSequence, Sendable {
           return String(decoding: pending[..<end], as: UTF8.self)
         }
         if isAtEnd { break }
-        if let chunk = try await chunks.next(isolation: actor) { pending += chunk } else { isAtEnd = true }
+        if let chunk = try await chunks.next(isolation: actor) {
+          pending += chunk
+        } else {
+          isAtEnd = true
+        }
       }
       guard !pending.isEmpty else { return nil }
       defer { pending = [] }

@@ -60,7 +60,8 @@ extension ChildProcess {
     each Argument: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
   >(
     _ argument: repeat each Argument, options: ProcessOptions = .init(),
-    body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> (R1, R2, repeat each R)
+    body:
+      @escaping @Sendable @concurrent (repeat each Argument) async throws -> (R1, R2, repeat each R)
   ) throws where Output == (R1, R2, repeat each R) {
     try self.init(
       start(try BodyReference(asyncTuple: body), options) { writer, context in

@@ -32,7 +32,8 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
   fileprivate convenience init(zeroed count: Int) throws(ProcessError) {
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     guard count >= 0, !overflow else {
-      throw .invalidConfiguration("a shared array of \(count) elements; ask for 0 or more that fit into memory")
+      throw .invalidConfiguration(
+        "a shared array of \(count) elements; ask for 0 or more that fit into memory")
     }
     self.init(try SharedMapping(byteCount: byteCount), offset: 0, count: count)
   }
@@ -75,7 +76,9 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
     }
   }
 
-  public func withSpan<R: ~Copyable, E: Error>(_ body: (Span<Element>) throws(E) -> R) throws(E) -> R {
+  public func withSpan<R: ~Copyable, E: Error>(_ body: (Span<Element>) throws(E) -> R) throws(E)
+    -> R
+  {
     let elements = unsafe UnsafeBufferPointer(elements)
     return unsafe try body(elements.span)
   }
@@ -106,7 +109,8 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
     let mapping = try container.decode(SharedMemory.self, forKey: .memory).mapping
     let offset = try container.decode(Int.self, forKey: .offset)
     let count = try container.decode(Int.self, forKey: .count)
-    let capacity = MemoryLayout<Element>.stride > 0 ? mapping.byteCount / MemoryLayout<Element>.stride : Int.max
+    let capacity =
+      MemoryLayout<Element>.stride > 0 ? mapping.byteCount / MemoryLayout<Element>.stride : Int.max
     guard offset >= 0, count >= 0, offset <= capacity, count <= capacity - offset else {
       throw DecodingError.dataCorruptedError(
         forKey: .count, in: container, debugDescription: "the slice lies outside its memory")

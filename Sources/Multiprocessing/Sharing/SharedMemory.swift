@@ -58,7 +58,8 @@ extension SharedMapping {
         self,
         EncodingError.Context(
           codingPath: encoder.codingPath,
-          debugDescription: "a handle of shared memory can only be sent to another process as part of an"
+          debugDescription:
+            "a handle of shared memory can only be sent to another process as part of an"
             + " argument or a message"))
     }
     (context as? OutgoingTransfer)?.add(self)
@@ -71,7 +72,8 @@ extension SharedMapping {
       throw DecodingError.dataCorrupted(
         DecodingError.Context(
           codingPath: decoder.codingPath,
-          debugDescription: "a handle of shared memory can only arrive from another process of the same"
+          debugDescription:
+            "a handle of shared memory can only arrive from another process of the same"
             + " application"))
     }
     return try AttachedMemory.shared.mapping(try decoder.singleValueContainer().decode(UInt64.self))

@@ -1,7 +1,9 @@
 // Bodies of `map` and `forEach` in a worker: those whose parameters are not one pack.
 
 extension LoadedBody {
-  private static func missing() -> ProcessError { .notInThisProcess("a body with fewer types than it has") }
+  private static func missing() -> ProcessError {
+    .notInThisProcess("a body with fewer types than it has")
+  }
 
   // MARK: - ()
 
@@ -20,10 +22,13 @@ extension LoadedBody {
       func withResult<R: Transferable>(_ result: R.Type) -> LoadedBody {
         if shape == .sync {
           let body = makeNullarySync(words.code, words.context, R.self)
-          return .sync { _, writer, context in try encodeResult(try body(), into: &writer, context) }
+          return .sync { _, writer, context in try encodeResult(try body(), into: &writer, context)
+          }
         }
         let body = makeNullaryAsync(words.code, words.context, R.self)
-        return .async { _, writer, context in try encodeResult(try await body(), into: &writer, context) }
+        return .async { _, writer, context in
+          try encodeResult(try await body(), into: &writer, context)
+        }
       }
       return withResult(result)
     }
@@ -64,7 +69,8 @@ extension LoadedBody {
     if shape == .sync {
       let body = makeUnarySync(words.code, words.context, R.self, A.self)
       return .sync { reader, writer, context in
-        try encodeResult(try body(try decodeArgument(A.self, from: &reader, context)), into: &writer, context)
+        try encodeResult(
+          try body(try decodeArgument(A.self, from: &reader, context)), into: &writer, context)
       }
     }
     let body = makeUnaryAsync(words.code, words.context, R.self, A.self)
@@ -79,7 +85,9 @@ extension LoadedBody {
   ) -> LoadedBody {
     if shape == .syncVoid {
       let body = makeUnarySyncVoid(words.code, words.context, A.self)
-      return .sync { reader, _, context in try body(try decodeArgument(A.self, from: &reader, context)) }
+      return .sync { reader, _, context in
+        try body(try decodeArgument(A.self, from: &reader, context))
+      }
     }
     let body = makeUnaryAsyncVoid(words.code, words.context, A.self)
     return .async { reader, _, context in
@@ -97,8 +105,11 @@ extension LoadedBody {
     return withSecond(second)
   }
 
-  private static func unaryTuple<A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
-    _ words: CallableWords, _ shape: BodyShape, _ argument: A.Type, _ first: R1.Type, _ second: R2.Type,
+  private static func unaryTuple<
+    A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
+  >(
+    _ words: CallableWords, _ shape: BodyShape, _ argument: A.Type, _ first: R1.Type,
+    _ second: R2.Type,
     _ rest: ArraySlice<any Transferable.Type>, _ done: repeat (each R).Type
   ) -> LoadedBody {
     if let next = rest.first {
@@ -169,10 +180,12 @@ extension LoadedBody {
   }
 
   private static func star<A: Transferable, B: Transferable, each C: Transferable, R: Transferable>(
-    _ words: CallableWords, _ shape: BodyShape, _: R.Type, _: A.Type, _: B.Type, _: repeat (each C).Type
+    _ words: CallableWords, _ shape: BodyShape, _: R.Type, _: A.Type, _: B.Type,
+    _: repeat (each C).Type
   ) -> LoadedBody {
     if shape == .sync {
-      let body = makeStarSync(words.code, words.context, R.self, A.self, B.self, repeat (each C).self)
+      let body = makeStarSync(
+        words.code, words.context, R.self, A.self, B.self, repeat (each C).self)
       return .sync { reader, writer, context in
         let first = try decodeArgument(A.self, from: &reader, context)
         let second = try decodeArgument(B.self, from: &reader, context)
@@ -181,7 +194,8 @@ extension LoadedBody {
           into: &writer, context)
       }
     }
-    let body = makeStarAsync(words.code, words.context, R.self, A.self, B.self, repeat (each C).self)
+    let body = makeStarAsync(
+      words.code, words.context, R.self, A.self, B.self, repeat (each C).self)
     return .async { reader, writer, context in
       let first = try decodeArgument(A.self, from: &reader, context)
       let second = try decodeArgument(B.self, from: &reader, context)
@@ -278,7 +292,8 @@ extension LoadedBody {
       return .sync { reader, writer, context in
         let index = try decodeArgument(Int.self, from: &reader, context)
         try encodeResult(
-          try body(index, try decodeArgument(A.self, from: &reader, context)), into: &writer, context)
+          try body(index, try decodeArgument(A.self, from: &reader, context)), into: &writer,
+          context)
       }
     }
     let body = makeIndexedAsync(words.code, words.context, R.self, A.self)

@@ -18,7 +18,9 @@ enum LoadedBody {
     for type in name.arguments { arguments.append(try Self.resolve(type)) }
     for type in name.results { results.append(try Self.resolve(type)) }
     if name.shape == .task {
-      guard let type = arguments.first as? any ProcessTask.Type else { throw .notInThisProcess("\(name)") }
+      guard let type = arguments.first as? any ProcessTask.Type else {
+        throw .notInThisProcess("\(name)")
+      }
       self = Self.task(type)
     } else {
       let words = try CallableWords(name)
@@ -34,7 +36,9 @@ enum LoadedBody {
   }
 
   private static func resolve(_ name: TypeName) throws(ProcessError) -> any Transferable.Type {
-    guard let type = name.resolve() as? any Transferable.Type else { throw .notInThisProcess("\(name)") }
+    guard let type = name.resolve() as? any Transferable.Type else {
+      throw .notInThisProcess("\(name)")
+    }
     return type
   }
 
@@ -63,7 +67,9 @@ extension LoadedBody {
     switch shape {
     case .syncVoid, .asyncVoid: return void(words, shape, repeat each done)
     case .sync, .async:
-      guard let result = results.first else { throw .notInThisProcess("a body without a result type") }
+      guard let result = results.first else {
+        throw .notInThisProcess("a body without a result type")
+      }
       func single<R: Transferable>(_ type: R.Type) -> LoadedBody {
         Self.single(words, shape, type, repeat each done)
       }
@@ -89,9 +95,12 @@ extension LoadedBody {
     return withSecond(second)
   }
 
-  private static func openTuple<each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
+  private static func openTuple<
+    each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
+  >(
     _ words: CallableWords, _ shape: BodyShape, _ rest: ArraySlice<any Transferable.Type>,
-    _ arguments: Pack<repeat each A>, _ first: R1.Type, _ second: R2.Type, _ done: repeat (each R).Type
+    _ arguments: Pack<repeat each A>, _ first: R1.Type, _ second: R2.Type,
+    _ done: repeat (each R).Type
   ) -> LoadedBody {
     guard let next = rest.first else {
       return tuple(words, shape, arguments, first, second, repeat each done)
@@ -116,7 +125,8 @@ extension LoadedBody {
       let body = makeSync(words.code, words.context, R.self, repeat (each A).self)
       return .sync { reader, writer, context in
         try encodeResult(
-          try body(repeat try decodeArgument((each A).self, from: &reader, context)), into: &writer, context)
+          try body(repeat try decodeArgument((each A).self, from: &reader, context)), into: &writer,
+          context)
       }
     }
     let body = makeAsync(words.code, words.context, R.self, repeat (each A).self)
@@ -142,7 +152,9 @@ extension LoadedBody {
     }
   }
 
-  private static func tuple<each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable>(
+  private static func tuple<
+    each A: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
+  >(
     _ words: CallableWords, _ shape: BodyShape, _: Pack<repeat each A>, _: R1.Type, _: R2.Type,
     _: repeat (each R).Type
   ) -> LoadedBody {
@@ -160,7 +172,8 @@ extension LoadedBody {
     return .async { reader, writer, context in
       let arguments = (repeat try decodeArgument((each A).self, from: &reader, context))
       try encodeTuple(
-        try await body(repeat each arguments), R1.self, R2.self, repeat (each R).self, into: &writer,
+        try await body(repeat each arguments), R1.self, R2.self, repeat (each R).self,
+        into: &writer,
         context)
     }
   }
@@ -173,7 +186,9 @@ extension LoadedBody {
 func decodeArgument<T: Transferable>(
   _ type: T.Type, from reader: inout ByteReader, _ context: TransferContext?
 ) throws -> T {
-  if ValueCoding.isBytes(T.self) { return try ValueCoding.decode(type, from: &reader, context: context) }
+  if ValueCoding.isBytes(T.self) {
+    return try ValueCoding.decode(type, from: &reader, context: context)
+  }
   do {
     return try ValueCoding.decode(type, from: &reader, context: context)
   } catch {

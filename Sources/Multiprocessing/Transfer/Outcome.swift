@@ -14,7 +14,8 @@ enum FailureCoding {
   }
 
   /// Appends a failed outcome.
-  static func encode(_ error: any Error, into writer: inout ByteWriter, _ context: TransferContext?) {
+  static func encode(_ error: any Error, into writer: inout ByteWriter, _ context: TransferContext?)
+  {
     let start = writer.count
     if error is CancellationError {
       writer.appendValue(OutcomeTag.cancelled)
@@ -22,7 +23,8 @@ enum FailureCoding {
       writer.appendValue(OutcomeTag.notTransferable)
       let wire = Failure(typeName: failure.typeName, reason: failure.reason, cure: failure.cure)
       try? ValueCoding.encode(wire, into: &writer, context: nil)
-    } else if let error = error as? any Error & Codable, encodeThrown(error, into: &writer, context) {
+    } else if let error = error as? any Error & Codable, encodeThrown(error, into: &writer, context)
+    {
       return
     } else {
       writer.truncate(to: start)
@@ -30,7 +32,8 @@ enum FailureCoding {
       // Strings cannot fail to encode.
       try? ValueCoding.encode(
         error as? RemoteError
-          ?? RemoteError(typeName: String(reflecting: type(of: error)), message: String(describing: error)),
+          ?? RemoteError(
+            typeName: String(reflecting: type(of: error)), message: String(describing: error)),
         into: &writer, context: nil)
     }
   }
@@ -58,7 +61,8 @@ enum FailureCoding {
       case .value: return ProcessError.damagedOutcome
       case .cancelled: return CancellationError()
       case .remote:
-        return ProcessError.failed(try ValueCoding.decode(RemoteError.self, from: &reader, context: nil))
+        return ProcessError.failed(
+          try ValueCoding.decode(RemoteError.self, from: &reader, context: nil))
       case .notTransferable:
         let failure = try ValueCoding.decode(Failure.self, from: &reader, context: nil)
         return ProcessError.notTransferable(

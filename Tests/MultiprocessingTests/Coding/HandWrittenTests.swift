@@ -71,7 +71,8 @@ struct HandWrittenTests {
 
   @Test("a value that could not be encoded leaves its container as it was")
   func failureInside() throws {
-    #expect(try decoded([String: String].self, from: encoded(Recovering())) == ["a": "1", "b": "2"])
+    #expect(
+      try decoded([String: String].self, from: encoded(Recovering())) == ["a": "1", "b": "2"])
   }
 
   @Test("a number may be read as another type that can hold it")

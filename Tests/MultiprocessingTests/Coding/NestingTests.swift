@@ -71,11 +71,13 @@ private func onThread(
   defer { unsafe _ = pthread_attr_destroy(&attributes) }
   var thread = pthread_t()
   let job = unsafe Unmanaged.passRetained(Job(body)).toOpaque()
-  let status = unsafe pthread_create(&thread, &attributes, { job in
-    guard let job = unsafe job else { return nil }
-    let isTrue = unsafe Unmanaged<Job>.fromOpaque(job).takeRetainedValue().body()
-    return unsafe UnsafeMutableRawPointer(bitPattern: isTrue ? 1 : 2)
-  }, job)
+  let status = unsafe pthread_create(
+    &thread, &attributes,
+    { job in
+      guard let job = unsafe job else { return nil }
+      let isTrue = unsafe Unmanaged<Job>.fromOpaque(job).takeRetainedValue().body()
+      return unsafe UnsafeMutableRawPointer(bitPattern: isTrue ? 1 : 2)
+    }, job)
   try #require(status == 0)
   var result: UnsafeMutableRawPointer?
   unsafe pthread_join(thread, &result)
@@ -89,8 +91,11 @@ private func nested(levels: Int) -> [UInt8] {
   var bytes: [UInt8] = []
   for inner in (0..<levels).reversed() {
     // n counts what follows it: the count, the entry's name, and the containers inside.
-    let byteCount = inner == 0 ? 8 : levelByteCount - SlotLayout.header
-      + SlotLayout.containerHeader + (inner - 1) * levelByteCount
+    let byteCount =
+      inner == 0
+      ? 8
+      : levelByteCount - SlotLayout.header
+        + SlotLayout.containerHeader + (inner - 1) * levelByteCount
     bytes.append(SlotTag.keyed.rawValue)
     bytes += littleEndian(byteCount) + littleEndian(inner == 0 ? 0 : 1)
     if inner > 0 { bytes += littleEndian(UInt32(name.count)) + name }

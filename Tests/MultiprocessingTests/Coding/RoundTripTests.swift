@@ -197,7 +197,10 @@ struct Padded: Codable, Equatable {
 }
 
 enum Suit: String, Codable { case hearts, spades }
-enum Level: Int, Codable { case low = 10, high = 2000 }
+enum Level: Int, Codable {
+  case low = 10
+  case high = 2000
+}
 
 enum Plain: Codable, Equatable {
   case none

@@ -14,7 +14,9 @@ struct PoolCancellationTests {
     throw CancellationError()
   }
 
-  @Test("cancelling run ends a synchronous body, and returns when it has ended", arguments: startMethods)
+  @Test(
+    "cancelling run ends a synchronous body, and returns when it has ended", arguments: startMethods
+  )
   func cancelSynchronous(_ method: StartMethod) async throws {
     try await withPool(method) { pool in
       let flags = try SharedFlags(count: 2)
@@ -88,7 +90,9 @@ struct PoolCancellationTests {
     }
   }
 
-  @Test("a body that ignores its cancellation loses its process after the grace", arguments: startMethods)
+  @Test(
+    "a body that ignores its cancellation loses its process after the grace",
+    arguments: startMethods)
   func ignoresCancellation(_ method: StartMethod) async throws {
     try await withPool(method, { $0.cancellationGrace = .milliseconds(200) }) { pool in
       let flags = try SharedFlags(count: 1)
@@ -191,7 +195,9 @@ struct PoolCancellationTests {
   @Test("a deadline that is not reached changes nothing", arguments: startMethods)
   func deadlineNotReached(_ method: StartMethod) async throws {
     try await withPool(method) { pool async throws in
-      for n in 0..<50 { #expect(try await pool.run(n, timeout: .seconds(1_000)) { $0 + 1 } == n + 1) }
+      for n in 0..<50 {
+        #expect(try await pool.run(n, timeout: .seconds(1_000)) { $0 + 1 } == n + 1)
+      }
       #expect(pool.statistics.succeeded == 50)
       #expect(pool.statistics.failed == 0)
     }

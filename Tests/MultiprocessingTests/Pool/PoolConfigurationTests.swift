@@ -43,7 +43,9 @@ struct PoolConfigurationTests {
     #expect(text.contains("4095"))
   }
 
-  @Test("a worker's working directory that does not exist fails the pool's start", arguments: startMethods)
+  @Test(
+    "a worker's working directory that does not exist fails the pool's start",
+    arguments: startMethods)
   func missingDirectory(_ method: StartMethod) throws {
     let error = #expect(throws: ProcessError.self) {
       try ProcessPool(
@@ -74,7 +76,8 @@ struct PoolConfigurationTests {
   @Test("a replaced worker has the CPUs of the one before", arguments: startMethods)
   func verifiedAfterCrash(_ method: StartMethod) async throws {
     let sets = CPUTopology.current.allowed.map { CPUSet([$0]) }
-    try await withPool(method, workers: 1, placement: .explicit([sets[sets.count - 1]])) { pool async throws in
+    try await withPool(method, workers: 1, placement: .explicit([sets[sets.count - 1]])) {
+      pool async throws in
       await #expect(throws: ProcessError.self) {
         try await pool.run { () -> Int in Crash.exitThree.perform() }
       }
@@ -113,11 +116,13 @@ struct PoolConfigurationTests {
         for _ in 0..<2 {
           let texts = try await pool.broadcast { () -> [String] in
             [
-              ProcessInfo.processInfo.environment["ONLY"] ?? "", FileManager.default.currentDirectoryPath,
+              ProcessInfo.processInfo.environment["ONLY"] ?? "",
+              FileManager.default.currentDirectoryPath,
               CurrentProcess.name, "\(nice(0))",
             ]
           }
-          #expect(texts == [["this", "/usr", "render-0", "13"], ["this", "/usr", "render-1", "13"]])
+          #expect(
+            texts == [["this", "/usr", "render-0", "13"], ["this", "/usr", "render-1", "13"]])
           await #expect(throws: ProcessError.self) {
             try await pool.run { () -> Int in Crash.killed.perform() }
           }
@@ -136,7 +141,9 @@ struct PoolConfigurationTests {
     }
   }
 
-  @Test("every way of waiting gives the same results", arguments: startMethods, ProcessPool.Configuration.Waiting.allCases)
+  @Test(
+    "every way of waiting gives the same results", arguments: startMethods,
+    ProcessPool.Configuration.Waiting.allCases)
   func waiting(_ method: StartMethod, _ waiting: ProcessPool.Configuration.Waiting) async throws {
     try await withPool(method, { $0.waiting = waiting }) { pool async throws in
       for n in 0..<200 { #expect(try await pool.run(n) { $0 + 1 } == n + 1) }

@@ -75,7 +75,8 @@ struct PoolCrashTests {
     try await withPool(method, workers: 1, { $0.chunkSize = .fixed(10) }) { pool in
       let ran = try SharedFlags(count: 20)
       let error = await #expect(throws: ProcessError.self) {
-        try await pool.map(zip(0..<20, (0..<20).map { _ in ran })) { (n: Int, ran: SharedFlags) -> Int in
+        try await pool.map(zip(0..<20, (0..<20).map { _ in ran })) {
+          (n: Int, ran: SharedFlags) -> Int in
           ran[n] += 1
           if n == 4 { Crash.killed.perform() }
           return n
@@ -91,7 +92,8 @@ struct PoolCrashTests {
     }
   }
 
-  @Test("a worker killed while it is idle is replaced, and no task is lost", arguments: startMethods)
+  @Test(
+    "a worker killed while it is idle is replaced, and no task is lost", arguments: startMethods)
   func killedWhileIdle(_ method: StartMethod) async throws {
     try await withPool(method) { pool in
       try await pool.warmUp()
@@ -119,7 +121,8 @@ struct PoolCrashTests {
       }
       try await until { flags[0] != 0 }
       kill(flags[0], SIGTERM)
-      let report = try crashReport(of: await #expect(throws: ProcessError.self) { try await task.value })
+      let report = try crashReport(
+        of: await #expect(throws: ProcessError.self) { try await task.value })
       #expect(report.exitStatus == .signaled(.terminate, coreDumped: false))
       #expect(report.processIdentifier == flags[0])
     }
@@ -149,7 +152,9 @@ struct PoolCrashTests {
     }
   }
 
-  @Test("more deaths than the restart limit allows end the pool with the last crash", arguments: startMethods)
+  @Test(
+    "more deaths than the restart limit allows end the pool with the last crash",
+    arguments: startMethods)
   func restartLimit(_ method: StartMethod) async throws {
     let pool = try ProcessPool(
       workers: 1,
@@ -164,7 +169,9 @@ struct PoolCrashTests {
       _ = try crashReport(of: error)
     }
     // The third death is one too many: its own task has crashed, the next one finds the pool closed.
-    await #expect(throws: ProcessError.self) { try await pool.run { () -> Int in Crash.exitThree.perform() } }
+    await #expect(throws: ProcessError.self) {
+      try await pool.run { () -> Int in Crash.exitThree.perform() }
+    }
     let error = await #expect(throws: ProcessError.self) { try await pool.run { 1 } }
     guard case .restartLimitExceeded(let report)? = error else {
       Issue.record("\(String(describing: error))")

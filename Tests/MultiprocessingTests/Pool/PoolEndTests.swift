@@ -36,7 +36,9 @@ struct PoolEndTests {
     let drained = Task { await pool.drain() }
     // Nothing can be accepted any more before the first task ends.
     while true {
-      do { _ = try await pool.run(timeout: .milliseconds(1)) { 1 } } catch where isClosed(error) { break } catch {}
+      do { _ = try await pool.run(timeout: .milliseconds(1)) { 1 } } catch  where isClosed(error) {
+        break
+      } catch {}
     }
     flags[0] = 1
     await drained.value

@@ -66,7 +66,8 @@ struct PoolMapTests {
         (n, n > 1, [n])
       }
       #expect(triples.map(\.2) == [[1], [2]])
-      #expect(try await pool.map(zip(1...3, ["a", "b", "c"])) { "\($0)\($1)" } == ["1a", "2b", "3c"])
+      #expect(
+        try await pool.map(zip(1...3, ["a", "b", "c"])) { "\($0)\($1)" } == ["1a", "2b", "3c"])
       let sums = try await pool.map([(1, 2, 3.5), (4, 5, 6.5)]) {
         (a: Int, b: Int, c: Double) async throws -> Double in Double(a + b) + c
       }
@@ -85,13 +86,18 @@ struct PoolMapTests {
     try await withPool(method) { pool in
       let counts = try SharedFlags(count: 300)
       let slices = counts.chunks(100)
-      try await pool.forEach(slices) { slice -> Void in for index in slice.indices { slice[index] += 1 } }
+      try await pool.forEach(slices) { slice -> Void in
+        for index in slice.indices { slice[index] += 1 }
+      }
       try await pool.forEach(slices) { (slice: SharedFlags) async throws -> Void in
         await Task.yield()
         slice[0] += 10
       }
-      try await pool.forEach(zip(slices, Int32(0)...)) { slice, number -> Void in slice[1] += number * 100 }
-      try await pool.forEach(zip(slices, 0...)) { (slice: SharedFlags, number: Int) async throws -> Void in
+      try await pool.forEach(zip(slices, Int32(0)...)) { slice, number -> Void in
+        slice[1] += number * 100
+      }
+      try await pool.forEach(zip(slices, 0...)) {
+        (slice: SharedFlags, number: Int) async throws -> Void in
         slice[2] += 1_000
       }
       let expected = (0..<100).flatMap { (n: Int32) -> [Int32] in [11, 1 + n * 100, 1_001] }
@@ -135,7 +141,8 @@ struct PoolMapTests {
     try await withPool(method) { pool in
       // Neither of the two ends before the other has begun, or 2 s have passed.
       let flags = try SharedFlags(count: 2)
-      let met = try await pool.map(zip([0, 1], [flags, flags])) { (own: Int, flags: SharedFlags) -> Bool in
+      let met = try await pool.map(zip([0, 1], [flags, flags])) {
+        (own: Int, flags: SharedFlags) -> Bool in
         flags[own] = 1
         for _ in 0..<2_000 where flags[1 - own] == 0 { usleep(1_000) }
         return flags[1 - own] == 1

@@ -78,7 +78,9 @@ struct PoolRunTests {
         flags[CurrentProcess.workerIndex ?? 0] += value
       }
       #expect(Array(flags) == [7, 7, 7])
-      let texts = try await pool.broadcast("w", 1) { "\($0)\($1 + (CurrentProcess.workerIndex ?? 0))" }
+      let texts = try await pool.broadcast("w", 1) {
+        "\($0)\($1 + (CurrentProcess.workerIndex ?? 0))"
+      }
       #expect(texts == ["w1", "w2", "w3"])
       let later = try await pool.broadcast { () async throws -> Int? in
         await Task.yield()
@@ -162,9 +164,12 @@ struct PoolRunTests {
   @Test("a worker can have a pool of its own", arguments: startMethods)
   func nested(_ method: StartMethod) async throws {
     try await withPool(method) { pool in
-      let results = try await pool.run(20, method.rawValue) { (n: Int, name: String) async throws -> [Int] in
+      let results = try await pool.run(20, method.rawValue) {
+        (n: Int, name: String) async throws -> [Int] in
         let method = StartMethod(rawValue: name) ?? .fork
-        return try await withProcessPool(workers: 2, configuration: .init { $0.startMethod = method }) {
+        return try await withProcessPool(
+          workers: 2, configuration: .init { $0.startMethod = method }
+        ) {
           try await $0.map(0..<n) { $0 * $0 }
         }
       }

@@ -37,7 +37,8 @@ struct ChildControlTests {
     try await until { flags[0] == 1 }
     child.terminate()
     #expect(await child.exitStatus == .signaled(.terminate, coreDumped: false))
-    let report = try crashReport(of: await #expect(throws: ProcessError.self) { try await child.value })
+    let report = try crashReport(
+      of: await #expect(throws: ProcessError.self) { try await child.value })
     #expect(report.exitStatus == .signaled(.terminate, coreDumped: false))
   }
 

@@ -36,9 +36,11 @@ struct ChildErrorTests {
     #expect(await child.exitStatus == .exited(0))
   }
 
-  @Test("an error that is not Codable arrives as its type's name and its text", arguments: startMethods)
+  @Test(
+    "an error that is not Codable arrives as its type's name and its text", arguments: startMethods)
   func plainError(_ method: StartMethod) async throws {
-    let child = try ChildProcess(3, options: ProcessOptions(method)) { (n: Int) async throws -> Int in
+    let child = try ChildProcess(3, options: ProcessOptions(method)) {
+      (n: Int) async throws -> Int in
       await Task.yield()
       throw PlainError.broken(n)
     }
@@ -53,7 +55,9 @@ struct ChildErrorTests {
 
   @Test("a cancellation error arrives as one", arguments: startMethods)
   func cancellationError(_ method: StartMethod) async throws {
-    let child = try ChildProcess(options: ProcessOptions(method)) { () -> Int in throw CancellationError() }
+    let child = try ChildProcess(options: ProcessOptions(method)) { () -> Int in
+      throw CancellationError()
+    }
     await #expect(throws: CancellationError.self) { try await child.value }
   }
 

@@ -21,7 +21,9 @@ struct ChildOptionsTests {
 
   @Test("the environment is the application's by default", arguments: startMethods)
   func inheritedEnvironment(_ method: StartMethod) async throws {
-    let child = try ChildProcess(options: ProcessOptions(method)) { ProcessInfo.processInfo.environment }
+    let child = try ChildProcess(options: ProcessOptions(method)) {
+      ProcessInfo.processInfo.environment
+    }
     let environment = withoutBacktraceSetting(try await child.value)
     #expect(environment == withoutBacktraceSetting(ProcessInfo.processInfo.environment))
   }
@@ -29,7 +31,9 @@ struct ChildOptionsTests {
   @Test("a backtrace setting in the environment is kept", arguments: startMethods)
   func backtraceSetting(_ method: StartMethod) async throws {
     let options = ProcessOptions(method) { $0.environment = ["SWIFT_BACKTRACE": "enable=tty"] }
-    let child = try ChildProcess(options: options) { ProcessInfo.processInfo.environment["SWIFT_BACKTRACE"] }
+    let child = try ChildProcess(options: options) {
+      ProcessInfo.processInfo.environment["SWIFT_BACKTRACE"]
+    }
     #expect(try await child.value == "enable=tty")
   }
 
@@ -58,7 +62,9 @@ struct ChildOptionsTests {
   @Test("a resource limit is the kernel's", arguments: startMethods)
   func resourceLimit(_ method: StartMethod) async throws {
     let options = ProcessOptions(method) {
-      $0.resourceLimits = [ResourceLimit(.openFiles, soft: 77, hard: 99), ResourceLimit(.coreFile, soft: 0, hard: 0)]
+      $0.resourceLimits = [
+        ResourceLimit(.openFiles, soft: 77, hard: 99), ResourceLimit(.coreFile, soft: 0, hard: 0),
+      ]
     }
     let child = try ChildProcess(options: options) {
       try String(contentsOfFile: "/proc/self/limits", encoding: .utf8)
@@ -98,7 +104,9 @@ struct ChildOptionsTests {
   @Test("a missing working directory fails the start and names it", arguments: startMethods)
   func missingDirectory(_ method: StartMethod) throws {
     let error = #expect(throws: ProcessError.self) {
-      try ChildProcess(options: ProcessOptions(method) { $0.workingDirectory = "/no/such/place" }) { 1 }
+      try ChildProcess(options: ProcessOptions(method) { $0.workingDirectory = "/no/such/place" }) {
+        1
+      }
     }
     guard case .startFailed(let errno, let operation)? = error else {
       Issue.record("\(String(describing: error))")
@@ -120,7 +128,8 @@ struct ChildOptionsTests {
   func afterFailedStart(_ method: StartMethod) async throws {
     for _ in 0..<3 {
       #expect(throws: ProcessError.self) {
-        try ChildProcess(options: ProcessOptions(method) { $0.workingDirectory = "/no/such/place" }) { 1 }
+        try ChildProcess(options: ProcessOptions(method) { $0.workingDirectory = "/no/such/place" })
+        { 1 }
       }
       #expect(try await ChildProcess(1, options: ProcessOptions(method)) { $0 + 1 }.value == 2)
     }

@@ -19,7 +19,9 @@ struct ChildOutputTests {
 
   @Test("what was printed is complete, also without an end of line", arguments: startMethods)
   func flushed(_ method: StartMethod) async throws {
-    let child = try ChildProcess(7, options: ProcessOptions(method) { $0.standardOutput = .capture }) { n in
+    let child = try ChildProcess(
+      7, options: ProcessOptions(method) { $0.standardOutput = .capture }
+    ) { n in
       print("printed", terminator: "")
       return n
     }
@@ -73,7 +75,8 @@ struct ChildOutputTests {
 
   @Test("what a child said before it crashed can be read", arguments: startMethods)
   func afterCrash(_ method: StartMethod) async throws {
-    let child = try ChildProcess(options: ProcessOptions(method) { $0.standardError = .capture }) { () -> Void in
+    let child = try ChildProcess(options: ProcessOptions(method) { $0.standardError = .capture }) {
+      () -> Void in
       Crash.fatalError.perform()
     }
     await #expect(throws: ProcessError.self) { try await child.value }

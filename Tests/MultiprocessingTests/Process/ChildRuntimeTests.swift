@@ -32,7 +32,8 @@ private let slowGlobal: Int = {
 struct ChildRuntimeTests {
   @Test("a body can await", arguments: startMethods)
   func awaiting(_ method: StartMethod) async throws {
-    let child = try ChildProcess(5, options: ProcessOptions(method)) { (n: Int) async throws -> Int in
+    let child = try ChildProcess(5, options: ProcessOptions(method)) {
+      (n: Int) async throws -> Int in
       for _ in 0..<n { try await Task.sleep(for: .milliseconds(1)) }
       return n + 1
     }
@@ -41,7 +42,8 @@ struct ChildRuntimeTests {
 
   @Test("a body can call the main actor", arguments: startMethods)
   func mainActor(_ method: StartMethod) async throws {
-    let child = try ChildProcess(5, options: ProcessOptions(method)) { (n: Int) async throws -> Int in
+    let child = try ChildProcess(5, options: ProcessOptions(method)) {
+      (n: Int) async throws -> Int in
       _ = await countOnMainActor(n)
       return await countOnMainActor(n)
     }
@@ -50,7 +52,8 @@ struct ChildRuntimeTests {
 
   @Test("a body can run a task group", arguments: startMethods)
   func taskGroup(_ method: StartMethod) async throws {
-    let child = try ChildProcess(100, options: ProcessOptions(method)) { (n: Int) async throws -> Int in
+    let child = try ChildProcess(100, options: ProcessOptions(method)) {
+      (n: Int) async throws -> Int in
       await withTaskGroup(of: Int.self) { group in
         for index in 0..<n {
           group.addTask {
@@ -71,7 +74,9 @@ struct ChildRuntimeTests {
   }
 
   // In a forked copy of a thread that had its number cached, the lock is never released.
-  @Test("another thread can wait for a lazy global that the main thread initialises", arguments: startMethods)
+  @Test(
+    "another thread can wait for a lazy global that the main thread initialises",
+    arguments: startMethods)
   func contendedGlobal(_ method: StartMethod) async throws {
     let child = try ChildProcess(options: ProcessOptions(method)) { () -> Int in
       let other = Mutex(0)
@@ -110,7 +115,9 @@ struct ChildRuntimeTests {
 
   @Test("the name is the kernel's too, cut to 15 bytes", arguments: startMethods)
   func kernelName(_ method: StartMethod) async throws {
-    let child = try ChildProcess(options: ProcessOptions(method) { $0.name = "a-name-of-21-letters!" }) {
+    let child = try ChildProcess(
+      options: ProcessOptions(method) { $0.name = "a-name-of-21-letters!" }
+    ) {
       try String(contentsOfFile: "/proc/self/comm", encoding: .utf8)
     }
     #expect(try await child.value == "a-name-of-21-le\n")

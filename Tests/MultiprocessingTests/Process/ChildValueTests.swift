@@ -16,7 +16,8 @@ private struct Secret: Codable, Sendable, Equatable {
 }
 
 private enum Choice: Codable, Sendable, Equatable {
-  case none, number(Int)
+  case none
+  case number(Int)
   case pair(Secret, [Secret])
 }
 
@@ -82,7 +83,9 @@ struct ChildValueTests {
   @Test("a body without a result runs to its end", arguments: startMethods)
   func void(_ method: StartMethod) async throws {
     let flags = try SharedFlags(count: 2)
-    let child = try ChildProcess(flags, options: ProcessOptions(method)) { flags -> Void in flags[0] = 1 }
+    let child = try ChildProcess(flags, options: ProcessOptions(method)) { flags -> Void in
+      flags[0] = 1
+    }
     try await child.value
     let later = try ChildProcess(flags, options: ProcessOptions(method)) {
       (flags: SharedFlags) async throws -> Void in
@@ -101,7 +104,9 @@ struct ChildValueTests {
     #expect(try await ChildProcess<Int>(12, options: options, body: squareLater).value == 144)
   }
 
-  @Test("a key path as the body gives its value, or is refused as a capture (debug builds)", arguments: startMethods)
+  @Test(
+    "a key path as the body gives its value, or is refused as a capture (debug builds)",
+    arguments: startMethods)
   func keyPath(_ method: StartMethod) async throws {
     do {
       let child = try ChildProcess<Int>("abc", options: ProcessOptions(method), body: \String.count)

@@ -42,10 +42,13 @@ struct ForkingTests {
     #expect(try await child.value == bytes + [1])
   }
 
-  @Test("a forked child that exits by itself has no result, also with status 0", arguments: [0, 3] as [Int32])
+  @Test(
+    "a forked child that exits by itself has no result, also with status 0",
+    arguments: [0, 3] as [Int32])
   func exits(_ status: Int32) async throws {
     let child = try ChildProcess.forking { () -> Int in exit(status) }
-    let report = try crashReport(of: await #expect(throws: ProcessError.self) { try await child.value })
+    let report = try crashReport(
+      of: await #expect(throws: ProcessError.self) { try await child.value })
     #expect(report.exitStatus == .exited(status))
   }
 

@@ -17,7 +17,8 @@ private final class Scenario {
       .appendingPathComponent("Scenarios")
     process.arguments = arguments
     let (name, value) = (mark.prefix { $0 != "=" }, mark.drop { $0 != "=" }.dropFirst())
-    process.environment = ProcessInfo.processInfo.environment.merging([String(name): String(value)]) { $1 }
+    process.environment = ProcessInfo.processInfo.environment.merging([String(name): String(value)])
+    { $1 }
     process.standardOutput = output
     process.standardInput = FileHandle.nullDevice
     try process.run()
@@ -42,7 +43,9 @@ private final class Scenario {
     while true {
       var source = pollfd(fd: handle.fileDescriptor, events: Int16(POLLIN), revents: 0)
       try await until { unsafe poll(&source, 1, 0) != 0 }
-      guard let next = try handle.read(upToCount: 1), !next.isEmpty, next != Data("\n".utf8) else { break }
+      guard let next = try handle.read(upToCount: 1), !next.isEmpty, next != Data("\n".utf8) else {
+        break
+      }
       bytes += next
     }
     return String(decoding: bytes, as: UTF8.self)
@@ -56,8 +59,11 @@ private final class Scenario {
 
   /// The processes that are alive and carry the mark.
   func survivors() throws -> [pid_t] {
-    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter { pid in
-      guard let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") else { return false }
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { pid_t($0) }.filter {
+      pid in
+      guard let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") else {
+        return false
+      }
       return environment.range(of: Data(mark.utf8)) != nil && isAlive(pid)
     }
   }

@@ -19,7 +19,8 @@ struct Corner: BitwiseCopyable, Sendable, Equatable {
 
 @Suite("Shared arrays", .serialized, .timeLimit(.minutes(2)))
 struct SharedArrayTests {
-  @Test("what a worker writes the application sees, and the other way round", arguments: startMethods)
+  @Test(
+    "what a worker writes the application sees, and the other way round", arguments: startMethods)
   func sameMemory(_ method: StartMethod) async throws {
     try await withPool(method) { pool in
       let array = try SharedArray<Int>(count: 1_000)
@@ -39,7 +40,8 @@ struct SharedArrayTests {
   @Test("a child process maps the same memory", arguments: startMethods)
   func child(_ method: StartMethod) async throws {
     let array = try SharedArray([Corner(x: 1.5, y: 2), Corner(x: 2.5, y: 3)])
-    let child = try ChildProcess(array, options: ProcessOptions(method)) { (array: SharedArray<Corner>) -> Int in
+    let child = try ChildProcess(array, options: ProcessOptions(method)) {
+      (array: SharedArray<Corner>) -> Int in
       array[1] = Corner(x: array[0].x * 2, y: -1)
       return array.count
     }
@@ -62,7 +64,9 @@ struct SharedArrayTests {
       }
       let workers = Set(pool.workers.map { Int($0.processIdentifier) })
       #expect(Array(array).allSatisfy(workers.contains))
-      try await pool.run(slice[2..<4]) { slice -> Void in for index in slice.indices { slice[index] = index } }
+      try await pool.run(slice[2..<4]) { slice -> Void in
+        for index in slice.indices { slice[index] = index }
+      }
       #expect(array[12] == 0 && array[13] == 1)
       #expect(workers.contains(array[11]) && workers.contains(array[14]))
     }
@@ -79,13 +83,15 @@ struct SharedArrayTests {
     #expect(sizes[0] - sizes[sizes.count - 1] <= 1)
   }
 
-  @Test("an index or a range outside the bounds ends the process", arguments: [-1, 3, Int.max, Int.min])
+  @Test(
+    "an index or a range outside the bounds ends the process", arguments: [-1, 3, Int.max, Int.min])
   func bounds(_ index: Int) async throws {
     let array = try SharedArray<UInt8>(count: 9)[3..<6]
     let options = ProcessOptions(.forkServer) { $0.standardError = .discard }
     let crashes: [ChildProcess<Int>] = [
       try ChildProcess(array, index, options: options) { Int($0[$1]) },
-      try ChildProcess(array, index, options: options) { (array: SharedArray<UInt8>, index: Int) -> Int in
+      try ChildProcess(array, index, options: options) {
+        (array: SharedArray<UInt8>, index: Int) -> Int in
         array[index] = 1
         return 0
       },
@@ -94,7 +100,8 @@ struct SharedArrayTests {
       },
     ]
     for child in crashes {
-      let report = try crashReport(of: await #expect(throws: ProcessError.self) { try await child.value })
+      let report = try crashReport(
+        of: await #expect(throws: ProcessError.self) { try await child.value })
       #expect(Crash.indexOutOfRange.matches(report.exitStatus))
     }
     #expect(Array(array) == [0, 0, 0])
@@ -134,7 +141,8 @@ struct SharedArrayTests {
       try JSONDecoder().decode(SharedMemory.self, from: Data("1".utf8))
     }
     #expect(throws: DecodingError.self) {
-      try JSONDecoder().decode(SharedArray<Int>.self, from: Data(#"{"memory":1,"offset":0,"count":1}"#.utf8))
+      try JSONDecoder().decode(
+        SharedArray<Int>.self, from: Data(#"{"memory":1,"offset":0,"count":1}"#.utf8))
     }
   }
 
@@ -155,22 +163,29 @@ struct SharedArrayTests {
   @Test("a size that makes no sense is refused", arguments: [-1, Int.min, Int.max, Int.max / 8])
   func sizes(_ count: Int) {
     #expect(throws: ProcessError.self) { try SharedArray<Int>(count: count) }
-    #expect(throws: ProcessError.self) { try SharedMemory(byteCount: count == Int.max / 8 ? -1 : count) }
+    #expect(throws: ProcessError.self) {
+      try SharedMemory(byteCount: count == Int.max / 8 ? -1 : count)
+    }
   }
 
   @Test("shared memory starts with zeros and carries bytes", arguments: startMethods)
   func memory(_ method: StartMethod) async throws {
     let memory = try SharedMemory(byteCount: 10_000)
     #expect(memory.byteCount == 10_000)
-    let sum = try await ChildProcess(memory, options: ProcessOptions(method)) { (memory: SharedMemory) -> Int in
+    let sum = try await ChildProcess(memory, options: ProcessOptions(method)) {
+      (memory: SharedMemory) -> Int in
       memory.withMutableBytes { bytes in
-        for index in 0..<bytes.byteCount { bytes.storeBytes(of: UInt8(index % 10), toByteOffset: index, as: UInt8.self) }
+        for index in 0..<bytes.byteCount {
+          bytes.storeBytes(of: UInt8(index % 10), toByteOffset: index, as: UInt8.self)
+        }
       }
       return memory.byteCount
     }.value
     #expect(sum == 10_000)
     let total = memory.withBytes { bytes in
-      (0..<bytes.byteCount).reduce(0) { unsafe $0 + Int(bytes.unsafeLoad(fromByteOffset: $1, as: UInt8.self)) }
+      (0..<bytes.byteCount).reduce(0) {
+        unsafe $0 + Int(bytes.unsafeLoad(fromByteOffset: $1, as: UInt8.self))
+      }
     }
     #expect(total == 45_000)
   }

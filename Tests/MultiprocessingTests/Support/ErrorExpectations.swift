@@ -43,6 +43,7 @@ private func unexpected(
   _ error: (any Error)?, _ expected: String, _ sourceLocation: SourceLocation
 ) -> UnexpectedError {
   Issue.record(
-    "expected \(expected), got \(error.map { "\($0)" } ?? "no error")", sourceLocation: sourceLocation)
+    "expected \(expected), got \(error.map { "\($0)" } ?? "no error")",
+    sourceLocation: sourceLocation)
   return UnexpectedError()
 }

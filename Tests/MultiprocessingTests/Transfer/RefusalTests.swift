@@ -75,7 +75,9 @@ struct RefusalTests {
     #expect(name.contains("(Int, String) -> String"))
   }
 
-  @Test("every form of a pool refuses captures, and counts nothing as submitted", arguments: startMethods)
+  @Test(
+    "every form of a pool refuses captures, and counts nothing as submitted",
+    arguments: startMethods)
   func pool(_ method: StartMethod) async throws {
     let step = Int.random(in: 1...9)
     try await withPool(method) { pool in
@@ -83,9 +85,15 @@ struct RefusalTests {
         await #expect(throws: ProcessError.self) { try await pool.run(1) { $0 + step } },
         await #expect(throws: ProcessError.self) { try await pool.run(1) { ($0 + step, 1) } },
         await #expect(throws: ProcessError.self) { try await pool.map(0..<9) { $0 + step } },
-        await #expect(throws: ProcessError.self) { try await pool.map(zip([1], [2])) { $0 + $1 + step } },
-        await #expect(throws: ProcessError.self) { try await pool.map([1].enumerated()) { $0 + $1 + step } },
-        await #expect(throws: ProcessError.self) { try await pool.forEach(0..<9) { print($0 + step) } },
+        await #expect(throws: ProcessError.self) {
+          try await pool.map(zip([1], [2])) { $0 + $1 + step }
+        },
+        await #expect(throws: ProcessError.self) {
+          try await pool.map([1].enumerated()) { $0 + $1 + step }
+        },
+        await #expect(throws: ProcessError.self) {
+          try await pool.forEach(0..<9) { print($0 + step) }
+        },
         await #expect(throws: ProcessError.self) { try await pool.broadcast { step } },
       ]
       for error in errors { expectCaptureRefused(try transferFailure(of: error)) }

@@ -63,7 +63,8 @@ enum Micro {
     var groups: [Double] = []
     for _ in 0..<9 {
       ones.append(try await time { _ = try await single.map(inputs) { $0 &+ 1 } } / Double(count))
-      chunks.append(try await time { _ = try await automatic.map(inputs) { $0 &+ 1 } } / Double(count))
+      chunks.append(
+        try await time { _ = try await automatic.map(inputs) { $0 &+ 1 } } / Double(count))
       groups.append(
         await time {
           let sum = await withTaskGroup(of: Int.self) { group in
@@ -85,7 +86,8 @@ enum Micro {
     let bytes = [UInt8](repeating: 7, count: 1 << 20)
     var times: [Double] = []
     for _ in 0..<200 {
-      times.append(try await time { _ = try await pool.run(bytes) { (b: [UInt8]) -> [UInt8] in b } })
+      times.append(
+        try await time { _ = try await pool.run(bytes) { (b: [UInt8]) -> [UInt8] in b } })
     }
     let median = times.sorted()[times.count / 2]
     let tenths = Int((2 * 1.048576e-3 / median * 10).rounded())
@@ -143,6 +145,7 @@ enum Micro {
   private static func rate(_ name: String, _ times: [Double]) {
     let sorted = times.sorted()
     let median = sorted[sorted.count / 2]
-    print("\(name): \(Double(Int(1e-5 / median)) / 10) M tasks/s (best \(Double(Int(1e-5 / sorted[0])) / 10))")
+    let (typical, best) = (Double(Int(1e-5 / median)) / 10, Double(Int(1e-5 / sorted[0])) / 10)
+    print("\(name): \(typical) M tasks/s (best \(best))")
   }
 }

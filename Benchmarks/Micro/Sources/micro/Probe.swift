@@ -6,9 +6,10 @@ import Synchronization
 
 private final class Line: Sendable {
   let ping = Atomic<Int>(0)
-  private let padding: (Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int) = (
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-  )
+  private let padding:
+    (Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int, Int) = (
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    )
   let pong = Atomic<Int>(0)
   let cpu: Int
   static let rounds = 500

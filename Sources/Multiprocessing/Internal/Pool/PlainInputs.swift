@@ -27,17 +27,20 @@ struct PlainInputs {
   private static func isContiguous<S: Sequence>(_ inputs: S) -> Bool {
     let size = MemoryLayout<S.Element>.size
     return ValueCoding.isBytes(S.Element.self) && size == MemoryLayout<S.Element>.stride && size > 0
-      && size <= ChunkSizing.byteLimit && inputs.withContiguousStorageIfAvailable { _ in true } == true
+      && size <= ChunkSizing.byteLimit
+      && inputs.withContiguousStorageIfAvailable { _ in true } == true
   }
 
   /// Appends the next elements, up to `limit`; how many there were.
-  mutating func append<S: Sequence>(_ limit: Int, of inputs: S, to writer: inout ByteWriter) -> Int {
+  mutating func append<S: Sequence>(_ limit: Int, of inputs: S, to writer: inout ByteWriter) -> Int
+  {
     switch form {
     case .contiguous:
       let count = inputs.withContiguousStorageIfAvailable { buffer in
         let count = max(0, min(limit, buffer.count - position))
         unsafe writer.append(
-          UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[position..<position + count])))
+          UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[position..<position + count]))
+        )
         return count
       }
       position += count ?? 0
@@ -47,7 +50,8 @@ struct PlainInputs {
       let first = range.lowerBound + position
       let room = unsafe writer.allocate(count * MemoryLayout<Int>.size)
       for index in 0..<count {
-        unsafe room.storeBytes(of: first + index, toByteOffset: index * MemoryLayout<Int>.size, as: Int.self)
+        unsafe room.storeBytes(
+          of: first + index, toByteOffset: index * MemoryLayout<Int>.size, as: Int.self)
       }
       position += count
       return count

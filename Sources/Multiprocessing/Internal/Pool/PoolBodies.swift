@@ -33,7 +33,9 @@ final class PoolBodies: Sendable {
 
   /// As above; the reference is made only for a body that is not known yet, because it costs more than a
   /// short run.
-  func body(_ key: BodyKey, _ reference: () throws(ProcessError) -> BodyReference) throws -> PoolBody {
+  func body(_ key: BodyKey, _ reference: () throws(ProcessError) -> BodyReference) throws
+    -> PoolBody
+  {
     try state.withLock { state in
       if let last = state.last, last.key == key { return last.body }
       if let body = state.bodies[key] {

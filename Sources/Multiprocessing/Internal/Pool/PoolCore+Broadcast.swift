@@ -5,7 +5,8 @@ extension PoolCore {
   /// for.
   func broadcast<R>(
     _ reference: BodyReference, _ receiver: () -> ResultReceiver?,
-    _ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void, _ decode: (inout ByteReader) throws -> R
+    _ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void,
+    _ decode: (inout ByteReader) throws -> R
   ) async throws -> [R] {
     try Task.checkCancellation()
     try queue.checkOpen()

@@ -33,7 +33,9 @@ struct ChunkSizing {
     // The first records measure.
     guard let itemTime else { return 1 }
     var size = max(1, Self.chunkNanoseconds / itemTime)
-    if isLengthKnown { size = max(size, min(remaining / (8 * workers), Self.largeChunkNanoseconds / itemTime)) }
+    if isLengthKnown {
+      size = max(size, min(remaining / (8 * workers), Self.largeChunkNanoseconds / itemTime))
+    }
     size = min(size, Self.countLimit)
     // Smaller towards the end, so that the workers finish together (guided self-scheduling).
     if isLengthKnown { size = min(size, max(1, remaining / (3 * workers))) }
@@ -73,7 +75,9 @@ extension PoolCore {
     return feeder.submitted
   }
 
-  private func pump<Output>(_ feeder: inout Feeder<Output>, _ job: MapJob<Output>, _ source: ItemSource) async {
+  private func pump<Output>(
+    _ feeder: inout Feeder<Output>, _ job: MapJob<Output>, _ source: ItemSource
+  ) async {
     var spinners = startSpinning()
     var idleSince: UInt64 = 0
     var rounds = 0
@@ -107,9 +111,15 @@ extension PoolCore {
   /// Takes in the workers that came in place of others.
   private func replaceLost(_ spinners: inout [WorkerChannel]) {
     let living = channels()
-    guard living.count != spinners.count || !zip(living, spinners).allSatisfy({ $0 === $1 }) else { return }
-    for channel in living where !spinners.contains(where: { $0 === channel }) { channel.startSpinning() }
-    for channel in spinners where !living.contains(where: { $0 === channel }) { channel.stopSpinning() }
+    guard living.count != spinners.count || !zip(living, spinners).allSatisfy({ $0 === $1 }) else {
+      return
+    }
+    for channel in living where !spinners.contains(where: { $0 === channel }) {
+      channel.startSpinning()
+    }
+    for channel in spinners where !living.contains(where: { $0 === channel }) {
+      channel.stopSpinning()
+    }
     spinners = living
   }
 
@@ -241,16 +251,19 @@ private struct Feeder<Output>: ~Copyable {
 
   /// Sends records of `count` items; those for which the worker has no room wait for the next one.
   private mutating func submit(
-    _ count: Int, _ writer: borrowing ByteWriter, from start: Int, _ ends: [Int], to channel: WorkerChannel?
+    _ count: Int, _ writer: borrowing ByteWriter, from start: Int, _ ends: [Int],
+    to channel: WorkerChannel?
   ) {
     var submission = Submission(
-      job: job, first: submitted, count: count, isTimed: false, mappings: MappingList(context.mappings))
+      job: job, first: submitted, count: count, isTimed: false,
+      mappings: MappingList(context.mappings))
     submitted += count * ends.count
     let timesEach = job.itemTime == nil || count > 8
     unsafe writer.withBytes { bytes in
       let bytes = unsafe UnsafeRawBufferPointer(rebasing: bytes[start...])
       let ends = start == 0 ? ends : ends.map { $0 - start }
-      let sent = unsafe channel?.submitBatch(submission, bytes, ends: ends, timesEach: timesEach) ?? 0
+      let sent =
+        unsafe channel?.submitBatch(submission, bytes, ends: ends, timesEach: timesEach) ?? 0
       if sent < ends.count { overflowed = true }
       for record in sent..<ends.count {
         submission.first += count * (record == sent ? sent : 1)

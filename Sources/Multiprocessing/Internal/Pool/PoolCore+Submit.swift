@@ -53,7 +53,8 @@ extension PoolCore {
       }
       switch channel.submitPending(record, limit: depth) {
       case .sent: continue
-      case .impossible: fail([record], .error(ProcessError.noSharedMemory(record.arguments.byteCount)))
+      case .impossible:
+        fail([record], .error(ProcessError.noSharedMemory(record.arguments.byteCount)))
       case .full, .dead:
         if !queue.putBack([record]) { fail([record], .error(queue.reason)) }
         return

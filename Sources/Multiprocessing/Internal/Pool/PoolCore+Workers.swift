@@ -59,7 +59,8 @@ extension PoolCore {
     options.startMethod = configuration.startMethod
     options.outlivesParent = false
     var request = StartRequest(
-      role: MPROC_ROLE_WORKER, name: "\(options.name ?? "mproc-worker")-\(index)", workerIndex: index,
+      role: MPROC_ROLE_WORKER, name: "\(options.name ?? "mproc-worker")-\(index)",
+      workerIndex: index,
       options: options)
     request.ignoresInterrupt = true
     request.acceptsNarrowing = acceptsNarrowing
@@ -95,7 +96,8 @@ extension PoolCore {
 
   // MARK: - Replacing
 
-  private func workerEnded(_ channel: WorkerChannel, _ status: ExitStatus, _ rest: [PendingRecord]) {
+  private func workerEnded(_ channel: WorkerChannel, _ status: ExitStatus, _ rest: [PendingRecord])
+  {
     slots.withLock { slots in
       if slots[channel.index] === channel { slots[channel.index] = nil }
     }
@@ -103,7 +105,8 @@ extension PoolCore {
     guard queue.needsWorkers else { return ledger.wakeWaiters() }
     guard allowRestart() else {
       let report = CrashReport(
-        processIdentifier: channel.process?.pid ?? 0, workerIndex: channel.index, exitStatus: status)
+        processIdentifier: channel.process?.pid ?? 0, workerIndex: channel.index, exitStatus: status
+      )
       return close(.restartLimitExceeded(report), kills: true)
     }
     ledger.recordRestart()

@@ -73,7 +73,8 @@ final class PoolCore: Sendable {
     }
     guard configuration.startMethod != .fork else {
       throw .invalidConfiguration(
-        "start method .fork is for ChildProcess.forking; a pool's workers use .forkServer or .spawn")
+        "start method .fork is for ChildProcess.forking; a pool's workers use .forkServer or .spawn"
+      )
     }
     if case .fixed(let size) = configuration.chunkSize, size < 1 {
       throw .invalidConfiguration("a chunk of \(size) items; use .fixed(1) or more, or .automatic")

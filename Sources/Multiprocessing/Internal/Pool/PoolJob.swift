@@ -35,7 +35,9 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
   final func reasonForEnd() -> ItemFailure? { end.withLock { $0 } }
 
   /// Results of the items from `first` on, one after the other. False when they make no sense.
-  func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool { fatalError("abstract") }
+  func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    fatalError("abstract")
+  }
 
   func fail(item: Int, _ failure: ItemFailure) { fatalError("abstract") }
 

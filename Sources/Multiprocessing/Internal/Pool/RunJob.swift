@@ -106,7 +106,9 @@ private struct InlineBytes {
   }
 
   func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-    try unsafe withUnsafeBytes(of: words) { try unsafe body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    try unsafe withUnsafeBytes(of: words) {
+      try unsafe body(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+    }
   }
 }
 

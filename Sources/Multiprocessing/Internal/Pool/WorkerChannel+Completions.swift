@@ -54,15 +54,20 @@ extension WorkerChannel {
     let first = Int(header.first)
     let count = Int(header.count)
     let expected = state.outstanding.first.submission.count
-    guard header.number == state.outstanding.first.number, first == state.outstanding.first.received,
+    guard header.number == state.outstanding.first.number,
+      first == state.outstanding.first.received,
       count >= 1, count <= expected - first
     else { return false }
     let job = state.outstanding.first.submission.job
     let item = state.outstanding.first.submission.first + first
     if kind == CompletionKind.values {
-      guard unsafe takeValues(header, unsafe reader.unread, job, item: item, &after) else { return false }
+      guard unsafe takeValues(header, unsafe reader.unread, job, item: item, &after) else {
+        return false
+      }
     } else {
-      guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else { return false }
+      guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else {
+        return false
+      }
       let reason = job.reasonForEnd() ?? .outcome(unsafe [UInt8](reader.unread))
       record(reason, &after)
       job.fail(item: item, reason)
@@ -103,7 +108,11 @@ extension WorkerChannel {
     }
     guard unsafe job.receive(first: item, count: count, bytes) else {
       // The item is charged when the process has been ended for it.
-      if job.showsAtOnce { record(succeeded: -count, &after) } else { after.ledger.succeeded -= count }
+      if job.showsAtOnce {
+        record(succeeded: -count, &after)
+      } else {
+        after.ledger.succeeded -= count
+      }
       return false
     }
     if header.flags & CompletionHeader.isInArena != 0 {
@@ -127,7 +136,9 @@ extension WorkerChannel {
 
   /// The front record is done: its place in the ring is free.
   func finish(skipped: Int, _ after: inout Aftermath) {
-    if let offset = state.outstanding.first.arenaOffset { _ = unsafe mproc_arena_release(arguments, offset) }
+    if let offset = state.outstanding.first.arenaOffset {
+      _ = unsafe mproc_arena_release(arguments, offset)
+    }
     unsafe mproc_ring_set_limit(channel, state.outstanding.first.end)
     if skipped > 0 {
       var change = PoolLedger.Change()

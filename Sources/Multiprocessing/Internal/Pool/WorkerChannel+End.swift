@@ -110,14 +110,18 @@ extension WorkerChannel {
     unsafe mproc_channel_peer_cursor(channel, &items, &byteCount)
     let header = MemoryLayout<CompletionHeader>.size
     var payload: UnsafeRawPointer?
-    guard Int(items) > entry.received, Int(items) <= entry.submission.count, byteCount >= UInt64(header),
-      unsafe mproc_ring_peek_partial(channel, Int(byteCount), &payload) == 1, let payload = unsafe payload
+    guard Int(items) > entry.received, Int(items) <= entry.submission.count,
+      byteCount >= UInt64(header),
+      unsafe mproc_ring_peek_partial(channel, Int(byteCount), &payload) == 1,
+      let payload = unsafe payload
     else { return }
     let count = Int(items) - entry.received
-    let bytes = unsafe UnsafeRawBufferPointer(start: payload + header, count: Int(byteCount) - header)
+    let bytes = unsafe UnsafeRawBufferPointer(
+      start: payload + header, count: Int(byteCount) - header)
     let head = unsafe payload.loadUnaligned(as: CompletionHeader.self)
     guard head.number == entry.number, Int(head.first) == entry.received,
-      unsafe entry.submission.job.receive(first: entry.submission.first + entry.received, count: count, bytes)
+      unsafe entry.submission.job.receive(
+        first: entry.submission.first + entry.received, count: count, bytes)
     else { return }
     state.outstanding.first.received += count
     record(succeeded: count, &after)
@@ -128,10 +132,12 @@ extension WorkerChannel {
     let capacity = unsafe channel.pointee.own_capacity
     let offset = Int(entry.start & (capacity - 1)) + Int(MPROC_RECORD_HEADER_SIZE)
     let size = Int(entry.end - entry.start) - Int(MPROC_RECORD_HEADER_SIZE)
-    let record = unsafe UnsafeRawBufferPointer(start: channel.pointee.own_ring + offset, count: size)
+    let record = unsafe UnsafeRawBufferPointer(
+      start: channel.pointee.own_ring + offset, count: size)
     let headerSize = MemoryLayout<TaskHeader>.size
     guard entry.arenaOffset != nil else {
-      return unsafe EncodedArguments(copying: UnsafeRawBufferPointer(rebasing: record[headerSize...]))
+      return unsafe EncodedArguments(
+        copying: UnsafeRawBufferPointer(rebasing: record[headerSize...]))
     }
     let reference = unsafe record.loadUnaligned(fromByteOffset: headerSize, as: ArenaReference.self)
     var bytes: UnsafeRawPointer?

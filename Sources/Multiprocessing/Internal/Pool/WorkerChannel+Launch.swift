@@ -10,7 +10,9 @@ extension WorkerChannel {
     let process: LaunchedProcess
   }
 
-  static func launch(_ index: Int, _ cpus: CPUSet?, _ pool: PoolCore) throws(ProcessError) -> Launched {
+  static func launch(_ index: Int, _ cpus: CPUSet?, _ pool: PoolCore) throws(ProcessError)
+    -> Launched
+  {
     let submissions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
     defer { _ = mproc_close(submissions) }
     let completions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
@@ -40,9 +42,12 @@ extension WorkerChannel {
       unsafe mproc_segment_unmap(&peer)
       unsafe mproc_arena_close(arguments)
       unsafe mproc_arena_close(results)
-      let results: [Int32] = [openedArguments, openedResults, mappedOwn, mappedPeer, argumentReader]
+      let results: [Int32] = [
+        openedArguments, openedResults, mappedOwn, mappedPeer, argumentReader,
+      ]
       let error = results.min() ?? 0
-      throw .startFailed(Errno(rawValue: CInt(-error)), operation: "mapping a worker's shared memory")
+      throw .startFailed(
+        Errno(rawValue: CInt(-error)), operation: "mapping a worker's shared memory")
     }
     _ = mproc_segment_seal(submissions)
     let channel = unsafe WorkerChannel(index, cpus, pool, own, peer, arguments, results)

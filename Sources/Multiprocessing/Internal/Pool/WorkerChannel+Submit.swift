@@ -13,7 +13,9 @@ extension WorkerChannel {
     let result = lock.withLock { _ -> SubmitResult in
       guard state.isOpen, !state.isStopping else { return .dead }
       guard state.outstanding.count < limit else { return .full }
-      guard unsafe send(submission, arguments) else { return state.outstanding.isEmpty ? .impossible : .full }
+      guard unsafe send(submission, arguments) else {
+        return state.outstanding.isEmpty ? .impossible : .full
+      }
       if spins {
         state.spinners += 1
         if state.isArmed { disarm() }
@@ -29,7 +31,9 @@ extension WorkerChannel {
 
   /// Sends what waited.
   func submitPending(_ record: PendingRecord, limit: Int) -> SubmitResult {
-    unsafe record.arguments.withBytes { unsafe submit(record.submission, limit: limit, spins: false, $0) }
+    unsafe record.arguments.withBytes {
+      unsafe submit(record.submission, limit: limit, spins: false, $0)
+    }
   }
 
   /// Sends records of `count` items each, whose encoded items lie in `bytes` between the `ends`, and shows the
@@ -97,7 +101,8 @@ extension WorkerChannel {
 
   private func header(_ submission: Submission, flags: UInt32) -> TaskHeader {
     TaskHeader(
-      number: state.lastNumber + 1, body: submission.job.body.number, count: UInt32(submission.count),
+      number: state.lastNumber + 1, body: submission.job.body.number,
+      count: UInt32(submission.count),
       flags: flags | (submission.isTimed ? TaskHeader.isTimed : 0))
   }
 

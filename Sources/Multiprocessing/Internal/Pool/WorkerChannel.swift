@@ -9,8 +9,9 @@ internal import CMultiprocessing
 internal import Glibc
 internal import Synchronization
 
+// `lock` guards `state` and what the pointers lead to.
 @safe
-final class WorkerChannel: @unchecked Sendable {  // `lock` guards `state` and what the pointers lead to.
+final class WorkerChannel: @unchecked Sendable {
   enum SubmitResult {
     case sent, full, dead
     /// There is no memory for the arguments, and nothing will free some.

@@ -7,7 +7,6 @@
 
 internal import CMultiprocessing
 internal import Glibc
-internal import Synchronization
 
 enum WorkerMain {
   /// Serves until the application says stop; the exit status.
@@ -53,7 +52,8 @@ private final class Worker: @unchecked Sendable {
       unsafe mproc_arena_open(start.argument_arena, 0, &arguments) == 0,
       unsafe mproc_arena_open(start.result_arena, 1, &results) == 0,
       let arguments = unsafe arguments, let results = unsafe results,
-      unsafe start.payload_bytes >= MemoryLayout<WorkerParameters>.size, let payload = unsafe start.payload
+      unsafe start.payload_bytes >= MemoryLayout<WorkerParameters>.size,
+      let payload = unsafe start.payload
     else { return nil }
     // Where the kernel has no such seal the application's checks still hold.
     _ = unsafe mproc_segment_seal(start.completions)
@@ -130,7 +130,8 @@ private final class Worker: @unchecked Sendable {
       var bytes: UnsafeRawPointer?
       let result = unsafe mproc_arena_view(arguments, reference.offset, reference.byteCount, &bytes)
       precondition(result == 0, "the arguments cannot be mapped: errno \(-result)")
-      reader = unsafe ByteReader(UnsafeRawBufferPointer(start: bytes, count: Int(reference.byteCount)))
+      reader = unsafe ByteReader(
+        UnsafeRawBufferPointer(start: bytes, count: Int(reference.byteCount)))
     }
     unsafe mproc_channel_set_cursor(channel, 0, 0)
     unsafe mproc_ring_clear_partial(channel)
@@ -211,7 +212,9 @@ private final class Worker: @unchecked Sendable {
   /// So many items of the record are done, and their results stored: whether to go on with the next one into
   /// the same room. Throws when the record has been cancelled.
   @inline(__always)
-  private func stored(_ items: UInt32, _ byteCount: Int, isSpilled: Bool, _ header: TaskHeader) throws -> Bool {
+  private func stored(_ items: UInt32, _ byteCount: Int, isSpilled: Bool, _ header: TaskHeader)
+    throws -> Bool
+  {
     if isSpilled { return false }
     unsafe mproc_channel_set_cursor(channel, items, UInt64(byteCount))
     guard items < header.count else { return false }
@@ -251,7 +254,8 @@ private final class Worker: @unchecked Sendable {
     while true {
       if let room = unsafe mproc_ring_reserve_most(channel, minimum, &available) {
         unsafe mproc_ring_set_partial(channel)
-        return unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: room, count: available))
+        return unsafe ByteWriter(
+          region: UnsafeMutableRawBufferPointer(start: room, count: available))
       }
       waitForRoom()
     }
@@ -259,7 +263,9 @@ private final class Worker: @unchecked Sendable {
 
   private func waitForRoom() {
     let freed = unsafe channel.pointee.freed
-    guard unsafe mproc_ring_refresh_limit(channel) == 0 else { fatalError("the completion ring is damaged") }
+    guard unsafe mproc_ring_refresh_limit(channel) == 0 else {
+      fatalError("the completion ring is damaged")
+    }
     if unsafe channel.pointee.freed != freed { return }
     _ = unsafe mproc_channel_sleep(
       channel, MPROC_WORD_HEAD, UInt32(truncatingIfNeeded: freed), -1)
@@ -292,7 +298,8 @@ private final class Worker: @unchecked Sendable {
       let result = unsafe mproc_arena_allocate(results, UInt64(bytes.count), &range)
       if result == 0 { break }
       precondition(
-        result == -EAGAIN, "no shared memory for a result of \(bytes.count) bytes: errno \(-result)")
+        result == -EAGAIN, "no shared memory for a result of \(bytes.count) bytes: errno \(-result)"
+      )
       usleep(100)
     }
     if let target = unsafe range.bytes, let source = bytes.baseAddress {
@@ -321,7 +328,8 @@ private final class Worker: @unchecked Sendable {
       writer = reserveOutput()
       writer.appendValue(header)
       FailureCoding.encode(
-        RemoteError(typeName: String(reflecting: type(of: error)), message: "(its text is too long)"),
+        RemoteError(
+          typeName: String(reflecting: type(of: error)), message: "(its text is too long)"),
         into: &writer, nil)
     }
     unsafe mproc_ring_commit(channel, writer.count, CompletionKind.failure)
@@ -333,55 +341,6 @@ private final class Worker: @unchecked Sendable {
     if unsafe mproc_channel_peer_sleeps(channel, MPROC_WORD_TAIL) {
       _ = mproc_eventfd_ring(bell)
       unsafe mproc_channel_mark_rung(channel, MPROC_WORD_TAIL)
-    }
-  }
-}
-
-/// Which record runs, and whether the application wants it ended. The hot path is one exchange and one store.
-private final class RecordCancellation: Sendable {
-  private let current = Atomic<UInt64>(0)
-  private let hasRequests = Atomic<Bool>(false)
-  private let state = Mutex<(requests: Set<UInt64>, task: Task<Void, Never>?)>(([], nil))
-
-  /// Whether anything was ever cancelled since the last quiet moment.
-  var isRequested: Bool { hasRequests.load(ordering: .relaxed) }
-
-  func set(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
-
-  /// Between two tasks: what was asked of the last one is done.
-  func reset() {
-    state.withLock { state in
-      state.task = nil
-      hasRequests.store(!state.requests.isEmpty, ordering: .sequentiallyConsistent)
-    }
-  }
-
-  /// False when the record must not run, because it was cancelled before.
-  func begin(_ number: UInt64) -> Bool {
-    current.store(number, ordering: .sequentiallyConsistent)
-    guard hasRequests.load(ordering: .sequentiallyConsistent) else { return true }
-    return state.withLock { state in
-      let isCancelled = state.requests.remove(number) != nil
-      state.requests = state.requests.filter { $0 > number }
-      return !isCancelled
-    }
-  }
-
-  func end() {
-    current.store(0, ordering: .sequentiallyConsistent)
-    // A canceller that saw this record running finishes before the next one starts.
-    if hasRequests.load(ordering: .sequentiallyConsistent) { state.withLock { _ in } }
-  }
-
-  /// On the control thread.
-  func cancel(_ number: UInt64) {
-    hasRequests.store(true, ordering: .sequentiallyConsistent)
-    state.withLock { state in
-      if current.load(ordering: .sequentiallyConsistent) == number {
-        state.task?.cancel()
-      } else {
-        state.requests.insert(number)
-      }
     }
   }
 }

@@ -69,8 +69,9 @@ extension EncodingState {
           mixed = (mixed ^ (mixed >> 29)) &* 0xBF58_476D_1CE4_E5B9 ^ last
         } else if count >= 4 {
           mixed ^= UInt64(unsafe start.loadUnaligned(as: UInt32.self)) << 32
-          mixed ^= UInt64(
-            unsafe start.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)) << 8
+          mixed ^=
+            UInt64(
+              unsafe start.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)) << 8
         } else {
           for index in 0..<count { mixed = mixed << 8 ^ UInt64(unsafe name[index]) }
         }

@@ -9,7 +9,8 @@ private struct Hidden: Codable, Sendable, Equatable {
 
 func useChildren(_ options: ProcessOptions) async throws {
   try expect(await ChildProcess(20, options: options) { $0 + 1 }.value, 21)
-  try expect(await ChildProcess("a", 3, options: options) { String(repeating: $0, count: $1) }.value, "aaa")
+  try expect(
+    await ChildProcess("a", 3, options: options) { String(repeating: $0, count: $1) }.value, "aaa")
   try expect(await ChildProcess(7, options: options, body: square).value, 49)
   try expect(await ChildProcess(7, options: options, body: squareLater).value, 49)
   let later = try ChildProcess(6, options: options) { (number: Int) async throws -> Int in
