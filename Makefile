@@ -55,5 +55,5 @@ ci:  ## Everything that must pass before a change is taken
 	.ci/run
 
 clean:  ## Remove all that was built
-	rm -rf $(SCRATCH) .build-static Examples/.build Tests/Client/.build scaling.svg
+	rm -rf $(SCRATCH) .build-static .build-testing Examples/.build Tests/Client/.build scaling.svg
 	$(CORECHECK) clean
