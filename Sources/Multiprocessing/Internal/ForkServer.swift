@@ -91,7 +91,7 @@ final class ForkServer: Sendable {
       if !state.isDead { state.children[serial] = child }
       return (nil, state.isDead)
     }
-    if let status { child.ended(ExitStatus(waitStatus: status)) }
+    if let status { child.endsOnReactor(ExitStatus(waitStatus: status)) }
     if isDead { child.watchPidfd() }
   }
 

@@ -116,7 +116,13 @@ final class ManagedProcess: Sendable {
     if let token { reactor.remove(token, control) }
   }
 
-  /// Called once, by whoever learnt of the end; drains the last messages first.
+  /// For who learns of the end elsewhere: the reactor may be about to receive from the control socket, whose
+  /// number, once closed, the next process gets.
+  func endsOnReactor(_ status: ExitStatus) {
+    reactor.schedule(after: .zero) { [self] in ended(status) }
+  }
+
+  /// Called once, on the reactor's thread, by whoever learnt of the end; drains the last messages first.
   func ended(_ status: ExitStatus) {
     receiveMessages()
     stopReceiving()

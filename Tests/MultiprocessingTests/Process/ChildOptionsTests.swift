@@ -134,4 +134,21 @@ struct ChildOptionsTests {
       #expect(try await ChildProcess(1, options: ProcessOptions(method)) { $0 + 1 }.value == 2)
     }
   }
+
+  @Test("starts that fail do not disturb those beside them", arguments: startMethods)
+  func failingBeside(_ method: StartMethod) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          for _ in 0..<(method == .spawn ? 5 : 100) {
+            let options = ProcessOptions(method) { $0.workingDirectory = "/no/such/place" }
+            #expect(throws: ProcessError.self) { try ChildProcess(options: options) { 1 } }
+            let child = try ChildProcess(1, options: ProcessOptions(method)) { $0 + 1 }
+            #expect(try await child.value == 2)
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
 }
