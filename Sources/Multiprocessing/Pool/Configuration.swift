@@ -39,6 +39,8 @@ extension ProcessPool {
     public var window: Int?
     /// The deadline of each `run` that names none.
     public var taskTimeout: Duration?
+    /// Whether a task that failed is tried again, on any worker.
+    public var retry: Retry = .never
     public var restartLimit = RestartLimit(1_000, per: .seconds(1))
     public var waiting: Waiting = .adaptive
     /// Sets OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS and their like in the workers.

@@ -135,34 +135,18 @@ extension ProcessPool {
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,
     isTuple: Bool = false
   ) async throws -> [Output] where Inputs.Element: Transferable {
-    if var plain = PlainInputs(inputs) {
-      return try await collect(inputs, reference, decoder, isTuple) { limit, writer, _ in
-        plain.append(
-          min(limit, ChunkSizing.byteLimit / MemoryLayout<Inputs.Element>.size), of: inputs,
-          to: &writer)
-      }
-    }
-    return try await collect(inputs, reference, decoder, isTuple: isTuple) {
-      input, writer, context in
-      try encodeResult(input, into: &writer, context)
-    }
+    try await collect(inputs, reference, decoder, isTuple, itemSource(inputs))
   }
 
   /// A map whose inputs `encode` writes.
   private func collect<Inputs: Sequence, Output>(
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,
     isTuple: Bool = false,
-    _ encode: (Inputs.Element, inout ByteWriter, OutgoingTransfer) throws -> Void
+    _ encode: @escaping (Inputs.Element, inout ByteWriter, OutgoingTransfer) throws -> Void
   ) async throws -> [Output] {
-    var iterator = inputs.makeIterator()
-    return try await collect(inputs, reference, decoder, isTuple) { limit, writer, context in
-      var count = 0
-      while count < limit, writer.count < ChunkSizing.byteLimit, let input = iterator.next() {
-        try encode(input, &writer, context)
-        count += 1
-      }
-      return count
-    }
+    try await collect(
+      inputs, reference, decoder, isTuple,
+      itemSource(inputs) { input, draft in try encode(input, &draft.writer, draft.context) })
   }
 
   private func collect<Inputs: Sequence, Output>(

@@ -32,5 +32,7 @@ extension ProcessPool {
     public var pending = 0
     /// Workers that were started in place of one that died.
     public var restarts = 0
+    /// Attempts beyond the first, as `Configuration.retry` allows.
+    public var retries = 0
   }
 }

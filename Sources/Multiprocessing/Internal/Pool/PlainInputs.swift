@@ -31,30 +31,33 @@ struct PlainInputs {
       && inputs.withContiguousStorageIfAvailable { _ in true } == true
   }
 
-  /// Appends the next elements, up to `limit`; how many there were.
-  mutating func append<S: Sequence>(_ limit: Int, of inputs: S, to writer: inout ByteWriter) -> Int
-  {
+  /// Writes the next elements, up to `limit`.
+  mutating func pull<S: Sequence>(
+    _ limit: Int, of inputs: S, into draft: inout RecordDraft
+  ) -> Pulled {
+    let size = MemoryLayout<S.Element>.size
+    let limit = min(limit, ChunkSizing.byteLimit / size)
+    draft.itemSize = size
+    let count: Int
     switch form {
     case .contiguous:
-      let count = inputs.withContiguousStorageIfAvailable { buffer in
-        let count = max(0, min(limit, buffer.count - position))
-        unsafe writer.append(
-          UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[position..<position + count]))
-        )
-        return count
-      }
-      position += count ?? 0
-      return count ?? 0
+      count =
+        inputs.withContiguousStorageIfAvailable { buffer in
+          let count = max(0, min(limit, buffer.count - position))
+          unsafe draft.writer.append(
+            UnsafeRawBufferPointer(
+              UnsafeBufferPointer(rebasing: buffer[position..<position + count])))
+          return count
+        } ?? 0
     case .integers(let range):
-      let count = max(0, min(limit, range.count - position))
+      count = max(0, min(limit, range.count - position))
       let first = range.lowerBound + position
-      let room = unsafe writer.allocate(count * MemoryLayout<Int>.size)
+      let room = unsafe draft.writer.allocate(count * size)
       for index in 0..<count {
-        unsafe room.storeBytes(
-          of: first + index, toByteOffset: index * MemoryLayout<Int>.size, as: Int.self)
+        unsafe room.storeBytes(of: first + index, toByteOffset: index * size, as: Int.self)
       }
-      position += count
-      return count
     }
+    position += count
+    return count == 0 ? .end : .items(count)
   }
 }

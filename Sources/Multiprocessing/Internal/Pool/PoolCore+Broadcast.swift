@@ -16,7 +16,7 @@ extension PoolCore {
     for index in 0..<workerCount {
       let job = RunJob(body, receiver())
       let submission = Submission(
-        job: job, first: 0, count: 1, isTimed: false, mappings: arguments.mappings)
+        job: job, first: 0, count: 1, isTimed: false, extras: RecordExtras.make(arguments.mappings))
       ledger.recordSubmitted(1)
       jobs.append(job)
       await submit(PendingRecord(submission, arguments), toWorker: index)

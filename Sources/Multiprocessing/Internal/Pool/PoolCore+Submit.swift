@@ -34,6 +34,10 @@ extension PoolCore {
 
   func enqueue(_ record: PendingRecord) {
     guard queue.append(record) else { return fail([record], .error(queue.reason)) }
+    sendPendingToAll()
+  }
+
+  func sendPendingToAll() {
     for channel in channels() where channel.outstandingCount < depth { sendPending(to: channel) }
   }
 
@@ -47,7 +51,7 @@ extension PoolCore {
   /// Gives a worker what waits, as far as it takes it.
   func sendPending(to channel: WorkerChannel) {
     while channel.outstandingCount < depth, let record = queue.takeFirst() {
-      guard record.submission.job.wantsMore else {
+      guard record.submission.isWanted else {
         fail([record], record.submission.job.reasonForEnd() ?? .cancelled)
         continue
       }
@@ -66,11 +70,8 @@ extension PoolCore {
   func fail(_ records: [PendingRecord], _ failure: ItemFailure) {
     for record in records {
       let submission = record.submission
-      var change = PoolLedger.Change()
-      change.add(failure)
-      change.cancelled += submission.count - 1
-      let isIdle = ledger.record(change)
-      submission.job.fail(item: submission.first, failure)
+      let isIdle = ledger.record(PoolLedger.Change(submission, failure))
+      submission.job.fail(first: submission.first, count: submission.count, failure)
       submission.job.recordsEnded(1, items: submission.count)
       submission.job.wake()
       if isIdle { ledger.wakeWaiters() }

@@ -22,7 +22,7 @@ final class PoolCore: Sendable {
   let slots: Mutex<[WorkerChannel?]>
   let state = Mutex(State())
   let bell: Int32
-  private let reactor: Reactor
+  let reactor: Reactor
   /// A moving average of an item's time in nanoseconds; 0: not known.
   let itemTime = Atomic<Int>(0)
   let lastMove = Atomic<UInt64>(0)
@@ -79,6 +79,7 @@ final class PoolCore: Sendable {
     if case .fixed(let size) = configuration.chunkSize, size < 1 {
       throw .invalidConfiguration("a chunk of \(size) items; use .fixed(1) or more, or .automatic")
     }
+    if let problem = configuration.retry.problem { throw .invalidConfiguration(problem) }
     if let window = configuration.window, window < 1 {
       throw .invalidConfiguration("a window of \(window) items lets nothing run; use 1 or more")
     }

@@ -39,10 +39,14 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
     fatalError("abstract")
   }
 
-  func fail(item: Int, _ failure: ItemFailure) { fatalError("abstract") }
+  /// `count` items from `first` on end without a value.
+  func fail(first: Int, count: Int, _ failure: ItemFailure) { fatalError("abstract") }
 
   /// Whether a result can be seen as soon as it is received, before `recordsEnded`.
   var showsAtOnce: Bool { true }
+
+  /// Whether the failure of an item leaves those beside it as they are.
+  var continuesAfterFailure: Bool { false }
 
   /// So many records, of so many items in all, will bring no more.
   func recordsEnded(_ records: Int, items: Int) {}
@@ -53,8 +57,8 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
   /// A worker measured an item of the job, in nanoseconds. False: the job keeps no account of its own.
   func noteItemTime(_ sample: Int) -> Bool { false }
 
-  /// Whether items of the job that have not run may still run.
-  var wantsMore: Bool { !isEnded }
+  /// Whether the items from `first` on, which have not run, may still run.
+  func wants(_ first: Int) -> Bool { !isEnded }
 
   /// Wakes who waits, if there is something to wake for; called after all locks are released.
   func wake() {}

@@ -11,6 +11,19 @@ final class PoolLedger: Sendable {
     var cancelled = 0
     var crashed = 0
 
+    init() {}
+
+    /// None of the items has run, or the first one has: in a job that ends with its first failure the others
+    /// count as cancelled.
+    init(_ submission: Submission, _ failure: ItemFailure) {
+      if submission.job.continuesAfterFailure {
+        for _ in 0..<submission.count { add(failure) }
+      } else {
+        add(failure)
+        cancelled += submission.count - 1
+      }
+    }
+
     mutating func add(_ failure: ItemFailure) {
       switch failure {
       case .outcome(let bytes):
@@ -38,6 +51,8 @@ final class PoolLedger: Sendable {
   }
 
   func recordRestart() { counts.withLock { $0.restarts += 1 } }
+
+  func recordRetry() { counts.withLock { $0.retries += 1 } }
 
   /// True when nothing is pending any more and somebody waits for that; then the caller calls `wakeWaiters`,
   /// with no lock held.

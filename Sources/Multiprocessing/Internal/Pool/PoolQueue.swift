@@ -15,6 +15,9 @@ final class PoolQueue: Sendable {
     var records: [PendingRecord] = []
     /// The first of `records` that waits.
     var front = 0
+    /// What is to be tried again later, by tokens.
+    var delayed: [UInt64: PendingRecord] = [:]
+    var lastToken: UInt64 = 0
 
     var waiting: ArraySlice<PendingRecord> { records[front...] }
 
@@ -62,8 +65,11 @@ final class PoolQueue: Sendable {
     isOpen.store(false, ordering: .releasing)
     return change { state in
       if case .closed = state.phase {} else { state.phase = .closed(error) }
-      defer { state.removeAll() }
-      return Array(state.waiting)
+      defer {
+        state.removeAll()
+        state.delayed = [:]
+      }
+      return Array(state.waiting) + state.delayed.values
     }
   }
 
@@ -83,6 +89,21 @@ final class PoolQueue: Sendable {
       state.records.insert(contentsOf: records, at: state.front)
       return true
     }
+  }
+
+  /// Keeps a record that is to wait for some time; nil when the pool is closed.
+  func delay(_ record: PendingRecord) -> UInt64? {
+    state.withLock { state in
+      if case .closed = state.phase { return nil }
+      state.lastToken += 1
+      state.delayed[state.lastToken] = record
+      return state.lastToken
+    }
+  }
+
+  /// The end of that time; nil when the record has been ended meanwhile.
+  func takeDelayed(_ token: UInt64) -> PendingRecord? {
+    state.withLock { $0.delayed.removeValue(forKey: token) }
   }
 
   func takeFirst() -> PendingRecord? {
@@ -109,7 +130,9 @@ final class PoolQueue: Sendable {
         state.records = waiting.filter { $0.submission.job !== job }
         state.front = 0
       }
-      return Array(removed)
+      let delayed = state.delayed.filter { $0.value.submission.job === job }
+      for token in delayed.keys { state.delayed[token] = nil }
+      return Array(removed) + delayed.values
     }
   }
 
@@ -118,7 +141,7 @@ final class PoolQueue: Sendable {
     state.withLock { state in
       switch state.phase {
       case .open: true
-      case .draining: !state.waiting.isEmpty
+      case .draining: !state.waiting.isEmpty || !state.delayed.isEmpty
       case .closed: false
       }
     }

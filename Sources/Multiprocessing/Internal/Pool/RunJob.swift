@@ -3,7 +3,7 @@
 internal import Synchronization
 
 /// Not generic: looking up the metadata of a generic type costs as much as the rest of a short run.
-final class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that changes.
+class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that changes.
   private struct State {
     var end: End?
     var waiter: CheckedContinuation<Void, Never>?
@@ -27,7 +27,7 @@ final class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that c
     super.init(body)
   }
 
-  var isDone: Bool { done.load(ordering: .acquiring) }
+  final var isDone: Bool { done.load(ordering: .acquiring) }
 
   override func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
     guard count == 1, !isDone else { return false }
@@ -42,7 +42,7 @@ final class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that c
     return true
   }
 
-  override func fail(item: Int, _ failure: ItemFailure) { finish(.failure(failure)) }
+  override func fail(first: Int, count: Int, _ failure: ItemFailure) { finish(.failure(failure)) }
 
   private func finish(_ end: End) {
     state.withLock { state in
@@ -61,7 +61,7 @@ final class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that c
     waiter?.resume()
   }
 
-  func wait() async {
+  final func wait() async {
     await withCheckedContinuation { continuation in
       let isDone = state.withLock { state in
         if state.end == nil { state.waiter = continuation }
@@ -71,8 +71,14 @@ final class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that c
     }
   }
 
+  /// How it ended; nil: with a value, or it has not ended.
+  final var failure: (any Error)? {
+    guard case .failure(let failure)? = state.withLock({ $0.end }) else { return nil }
+    return failure.error
+  }
+
   /// The result, once it is done.
-  func result<R>(_ decode: (inout ByteReader) throws -> R) throws -> R {
+  final func result<R>(_ decode: (inout ByteReader) throws -> R) throws -> R {
     switch state.withLock({ $0.end }) {
     case .inline(let bytes)?:
       return try unsafe bytes.withBytes { bytes in

@@ -59,8 +59,8 @@ extension WorkerChannel {
       count >= 1, count <= expected - first
     else { return false }
     let job = state.outstanding.first.submission.job
-    let item = state.outstanding.first.submission.first + first
     if kind == CompletionKind.values {
+      let item = state.outstanding.first.submission.first + first
       guard unsafe takeValues(header, unsafe reader.unread, job, item: item, &after) else {
         return false
       }
@@ -68,9 +68,8 @@ extension WorkerChannel {
       guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else {
         return false
       }
-      let reason = job.reasonForEnd() ?? .outcome(unsafe [UInt8](reader.unread))
-      record(reason, &after)
-      job.fail(item: item, reason)
+      endFront(item: first, .outcome(unsafe [UInt8](reader.unread)), &after)
+      return true
     }
     state.outstanding.first.received += count
     if header.flags & CompletionHeader.isLast != 0 {
@@ -78,7 +77,7 @@ extension WorkerChannel {
         let time = max(1, Int(header.nanoseconds) / expected)
         if !job.noteItemTime(time) { pool.noteItemTime(time) }
       }
-      finish(skipped: expected - first - count, &after)
+      finish(&after)
       after.wake(job)
     }
     return true
@@ -128,30 +127,19 @@ extension WorkerChannel {
     if pool.ledger.record(change) { after.becameIdle = true }
   }
 
-  func record(_ failure: ItemFailure, _ after: inout Aftermath) {
-    var change = PoolLedger.Change()
-    change.add(failure)
-    if pool.ledger.record(change) { after.becameIdle = true }
-  }
-
-  /// The front record is done: its place in the ring is free.
-  func finish(skipped: Int, _ after: inout Aftermath) {
+  /// The front record is done, all but `returned` items in so many records: its place in the ring is free.
+  func finish(_ after: inout Aftermath, returnedRecords: Int = 0, returnedItems: Int = 0) {
     if let offset = state.outstanding.first.arenaOffset {
       _ = unsafe mproc_arena_release(arguments, offset)
     }
     unsafe mproc_ring_set_limit(channel, state.outstanding.first.end)
-    if skipped > 0 {
-      var change = PoolLedger.Change()
-      change.cancelled = skipped
-      if pool.ledger.record(change) { after.becameIdle = true }
-    }
     let job = state.outstanding.first.submission.job
     if after.endedJob !== job {
       flush(&after)
       after.endedJob = job
     }
-    after.endedRecords += 1
-    after.endedItems += state.outstanding.first.submission.count
+    after.endedRecords += 1 - returnedRecords
+    after.endedItems += state.outstanding.first.submission.count - returnedItems
     state.outstanding.removeFirst()
     load.store(state.outstanding.count, ordering: .relaxed)
   }

@@ -67,19 +67,13 @@ extension WorkerChannel {
     let accepted = unsafe mproc_channel_peer_accepted(channel)
     while !state.outstanding.isEmpty {
       let entry = state.outstanding.first
-      let submission = entry.submission
       if entry.start == accepted {
         chargeCrash(status, &after)
-        after.wake(submission.job)
-      } else if !submission.job.wantsMore {
-        let reason = submission.job.reasonForEnd() ?? .cancelled
-        record(reason, &after)
-        submission.job.fail(item: submission.first, reason)
-        finish(skipped: submission.count - 1, &after)
-        after.wake(submission.job)
-      } else {
-        rest.append(PendingRecord(submission, argumentBytes(of: entry)))
+      } else if entry.submission.isWanted {
+        rest.append(PendingRecord(entry.submission, argumentBytes(of: entry)))
         state.outstanding.removeFirst()
+      } else {
+        endFront(item: 0, .cancelled, &after)
       }
     }
     load.store(0, ordering: .relaxed)
@@ -88,19 +82,54 @@ extension WorkerChannel {
 
   /// Keeps the results that the cursor counts; the item after them is the one that ran.
   private func chargeCrash(_ status: ExitStatus, _ after: inout Aftermath) {
-    let entry = state.outstanding.first
-    let submission = entry.submission
+    let submission = state.outstanding.first.submission
     savePartialResults(&after)
     let received = state.outstanding.first.received
-    guard received < submission.count else { return finish(skipped: 0, &after) }
-    let item = submission.first + received
+    guard received < submission.count else {
+      finish(&after)
+      return after.wake(submission.job)
+    }
     var report = CrashReport(
       processIdentifier: state.process?.pid ?? 0, workerIndex: index, exitStatus: status)
-    if submission.job.reportsIndex { report.taskIndex = item }
-    let reason = submission.job.reasonForEnd() ?? .crashed(report)
-    record(reason, &after)
-    submission.job.fail(item: item, reason)
-    finish(skipped: submission.count - received - 1, &after)
+    if submission.job.reportsIndex { report.taskIndex = submission.first + received }
+    report.attempts = (received == 0 ? submission.extras?.attempts ?? 0 : 0) + 1
+    endFront(item: received, .crashed(report), &after)
+  }
+
+  /// The front record ends with the failure of one of its items; those behind it have not run.
+  func endFront(item: Int, _ failure: ItemFailure, _ after: inout Aftermath) {
+    let entry = state.outstanding.first
+    let submission = entry.submission
+    let job = submission.job
+    let rest = submission.count - item - 1
+    let end = job.reasonForEnd()
+    let retries = end == nil && pool.mayRetry(failure)
+    let goesOn = end == nil && rest > 0 && (job.continuesAfterFailure || retries)
+    if retries || goesOn {
+      let record = PendingRecord(submission, argumentBytes(of: entry))
+      if goesOn {
+        after.returned.append(
+          ReturnedRecord(record: record.part(item + 1, rest, attempts: 0), failure: nil))
+      }
+      if retries {
+        let attempts = (item == 0 ? submission.extras?.attempts ?? 0 : 0) + 1
+        after.returned.append(
+          ReturnedRecord(record: record.part(item, 1, attempts: attempts), failure: failure))
+      }
+    }
+    // What ends here: the item unless it may be retried, and the rest unless it goes on.
+    var ended = submission
+    ended.first += retries ? item + 1 : item
+    ended.count = (retries ? 0 : 1) + (goesOn ? 0 : rest)
+    if ended.count > 0 {
+      let reason = end ?? failure
+      if pool.ledger.record(PoolLedger.Change(ended, reason)) { after.becameIdle = true }
+      job.fail(first: ended.first, count: ended.count, reason)
+    }
+    finish(
+      &after, returnedRecords: (retries ? 1 : 0) + (goesOn ? 1 : 0),
+      returnedItems: (retries ? 1 : 0) + (goesOn ? rest : 0))
+    after.wake(job)
   }
 
   private func savePartialResults(_ after: inout Aftermath) {

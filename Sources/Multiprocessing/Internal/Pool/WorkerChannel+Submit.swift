@@ -90,8 +90,8 @@ extension WorkerChannel {
   /// The worker knows the body and the shared memory that the arguments name.
   private func prepare(_ submission: Submission) -> Bool {
     guard define(submission.job.body) else { return false }
-    guard let list = submission.mappings else { return true }
-    for mapping in list.mappings where state.attached.insert(mapping.number).inserted {
+    guard let extras = submission.extras else { return true }
+    for mapping in extras.mappings where state.attached.insert(mapping.number).inserted {
       state.process?.command(
         MPROC_COMMAND_ATTACH, number: mapping.number, size: UInt64(mapping.byteCount),
         descriptor: mapping.descriptor)

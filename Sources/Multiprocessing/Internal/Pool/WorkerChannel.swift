@@ -37,6 +37,8 @@ final class WorkerChannel: @unchecked Sendable {
     var endedJob: PoolJob?
     var endedRecords = 0
     var endedItems = 0
+    /// What is to be sent again, or to be decided about.
+    var returned: [ReturnedRecord] = []
 
     mutating func wake(_ job: PoolJob) {
       if firstWake == nil {
@@ -124,6 +126,7 @@ final class WorkerChannel: @unchecked Sendable {
   func settle(_ aftermath: Aftermath) {
     if aftermath.becameIdle { pool.ledger.wakeWaiters() }
     aftermath.wakeAll()
+    for record in aftermath.returned { pool.takeBack(record) }
     if aftermath.drained, !pool.queue.isEmpty { pool.sendPending(to: self) }
   }
 
