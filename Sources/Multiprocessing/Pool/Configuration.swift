@@ -41,6 +41,17 @@ extension ProcessPool {
     public var taskTimeout: Duration?
     /// Whether a task that failed is tried again, on any worker.
     public var retry: Retry = .never
+    /// Items after which a worker is replaced; nil: never. A `map` puts no more than these into a record.
+    public var maxTasksPerWorker: Int?
+    /// Resident bytes beyond which a worker is replaced, after what it has been given; nil: no limit. Looked at
+    /// when a task ends, at most once a millisecond.
+    public var workerMemoryLimit: Int?
+    /// Runs on each worker before its first task; what it throws ends the pool, and everything that was submitted
+    /// fails with that error. Cf. `WorkerState`.
+    public var onWorkerStart: WorkerBody?
+    /// With a timeout workers start when there is something to do, and end when they have had nothing to do for
+    /// so long. nil: all start with the pool and stay.
+    public var idleTimeout: Duration?
     public var restartLimit = RestartLimit(1_000, per: .seconds(1))
     public var waiting: Waiting = .adaptive
     /// Sets OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS and their like in the workers.

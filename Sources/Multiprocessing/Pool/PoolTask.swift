@@ -106,7 +106,9 @@ extension PoolTask {
 
     fileprivate let tasks: [PoolTask]
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(order: CompletionOrder(tasks)) }
+    public func makeAsyncIterator() -> AsyncIterator {
+      AsyncIterator(order: CompletionOrder(tasks))
+    }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
       fileprivate let order: CompletionOrder<PoolTask>

@@ -55,9 +55,4 @@ extension ProcessPool {
       try BodyReference(leadSyncVoid: body), { nil },
       { try encodeArguments(first, repeat each rest, into: &$0, $1) }, { _ in })
   }
-
-  /// Returns when every worker has answered once, so that the first task finds them hot.
-  public func warmUp() async throws {
-    try await broadcast { () -> Void in }
-  }
 }

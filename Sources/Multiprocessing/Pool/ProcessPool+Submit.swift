@@ -67,12 +67,14 @@ extension ProcessPool {
     each Argument: Transferable, R1: Transferable, R2: Transferable, each R: Transferable
   >(
     _ argument: repeat each Argument, timeout: Duration? = nil,
-    body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> (
-      R1, R2, repeat each R
-    )
+    body:
+      @escaping @Sendable @concurrent (repeat each Argument) async throws -> (
+        R1, R2, repeat each R
+      )
   ) -> PoolTask<(R1, R2, repeat each R)> {
     PoolTask(self, { try decodeResult(R1.self, R2.self, repeat (each R).self, from: &$0) }) {
-      try core.submit(try core.bodies.body(for: BodyReference(asyncTuple: body)), timeout: timeout) {
+      try core.submit(try core.bodies.body(for: BodyReference(asyncTuple: body)), timeout: timeout)
+      {
         try encodeArguments(repeat each argument, into: &$0, $1)
       }
     }

@@ -39,6 +39,18 @@ public final class ProcessPool: Sendable {
 
   public var statistics: Statistics { core.statistics }
 
+  /// Starts every worker that is missing, and returns when all are ready: `Configuration.onWorkerStart` has run
+  /// on each.
+  ///
+  /// - Throws: What has ended the pool.
+  public func warmUp() async throws { try await core.warmUp() }
+
+  /// Changes the number of workers, at least 1, and returns when the pool has that size.
+  ///
+  /// Workers that leave finish what they have been given. Those that stay keep their CPUs; new ones get what the
+  /// placement for the new size has left, and are not bound where it has no place for so many.
+  public func resize(to workers: Int) async { await core.resize(to: workers) }
+
   /// Finishes what was accepted, then ends the workers. Nothing is accepted from the call on.
   ///
   /// When the calling task is cancelled meanwhile, the rest is cancelled too.

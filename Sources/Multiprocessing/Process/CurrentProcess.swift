@@ -11,12 +11,20 @@ public enum CurrentProcess {
     var name = ""
     var workerIndex: Int?
     var parent: pid_t?
+    /// How many workers a pool made here has, where it is not told.
+    var cpuBudget = Int.max
   }
 
   private static let identity = Mutex(Identity())
 
   static func become(_ new: Identity) {
     identity.withLock { $0 = new }
+  }
+
+  /// This worker's share of the CPUs that it and its siblings may use.
+  static var cpuBudget: Int {
+    get { identity.withLock { $0.cpuBudget } }
+    set { identity.withLock { $0.cpuBudget = newValue } }
   }
 
   /// Whether this is a worker of a pool or a child process.

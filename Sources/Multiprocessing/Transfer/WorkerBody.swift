@@ -1,8 +1,8 @@
 // A body together with its arguments, for what a pool's configuration runs in every worker.
 
-/// A body with its arguments, for `Configuration.preload`.
+/// A body with its arguments, for `Configuration.onWorkerStart`.
 ///
-///     configuration.preload = WorkerBody("model.bin") { path in Model.shared.load(path) }
+///     configuration.onWorkerStart = WorkerBody("model.bin") { path in Model.shared.load(path) }
 ///
 /// The body is a closure that captures nothing, or a function. Its arguments are encoded at once; what
 /// cannot cross to another process is reported by `ProcessPool.init`.

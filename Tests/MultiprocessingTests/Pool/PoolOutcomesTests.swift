@@ -41,10 +41,13 @@ struct PoolOutcomesTests {
   func errors(_ method: StartMethod) async throws {
     try await withPool(method) { pool async throws in
       var seen: [Int: Result<Int, any Error>] = [:]
-      for await (index, result) in pool.outcomes(of: 0..<2_000, body: { (n: Int) throws -> Int in
-        if n % 7 == 0 { throw Unlucky(number: n) }
-        return n * 2
-      }) {
+      for await (index, result) in pool.outcomes(
+        of: 0..<2_000,
+        body: { (n: Int) throws -> Int in
+          if n % 7 == 0 { throw Unlucky(number: n) }
+          return n * 2
+        })
+      {
         #expect(seen.updateValue(result, forKey: index) == nil)
       }
       #expect(seen.count == 2_000)
@@ -68,10 +71,13 @@ struct PoolOutcomesTests {
     try await withPool(method, { $0.chunkSize = .fixed(chunk) }) { pool async throws in
       var crashed: Set<Int> = []
       var succeeded = 0
-      for await (index, result) in pool.outcomes(of: 0..<1_000, body: { (n: Int) -> Int in
-        if [0, 13, 499, 500, 999].contains(n) { Crash.killed.perform() }
-        return n
-      }) {
+      for await (index, result) in pool.outcomes(
+        of: 0..<1_000,
+        body: { (n: Int) -> Int in
+          if [0, 13, 499, 500, 999].contains(n) { Crash.killed.perform() }
+          return n
+        })
+      {
         switch result {
         case .success(let value):
           #expect(value == index)
@@ -96,14 +102,23 @@ struct PoolOutcomesTests {
         Brittle(number, number % 10 == 3 ? .encode : number % 10 == 6 ? .decode : nil)
       }
       var failed: Set<Int> = []
-      for await (index, result) in pool.outcomes(of: inputs, body: { (b: Brittle) -> Int in b.number }) {
-        if case .failure = result { failed.insert(index) } else { #expect(try result.get() == index) }
+      for await (index, result) in pool.outcomes(
+        of: inputs, body: { (b: Brittle) -> Int in b.number })
+      {
+        if case .failure = result {
+          failed.insert(index)
+        } else {
+          #expect(try result.get() == index)
+        }
       }
       #expect(failed == Set((0..<40).filter { $0 % 10 == 3 || $0 % 10 == 6 }))
       failed = []
-      for await (index, result) in pool.outcomes(of: 0..<40, body: { (n: Int) -> Brittle in
-        Brittle(n, n % 10 == 3 ? .encode : n % 10 == 6 ? .decode : nil)
-      }) {
+      for await (index, result) in pool.outcomes(
+        of: 0..<40,
+        body: { (n: Int) -> Brittle in
+          Brittle(n, n % 10 == 3 ? .encode : n % 10 == 6 ? .decode : nil)
+        })
+      {
         if case .failure = result { failed.insert(index) }
       }
       #expect(failed == Set((0..<40).filter { $0 % 10 == 3 || $0 % 10 == 6 }))

@@ -26,7 +26,9 @@ struct PoolResultsTests {
   func ordered(_ method: StartMethod, _ workers: Int) async throws {
     try await withPool(method, workers: workers) { pool async throws in
       var results: [Int] = []
-      for try await result in pool.results(of: 0..<20_000, body: { $0 * 2 }) { results.append(result) }
+      for try await result in pool.results(of: 0..<20_000, body: { $0 * 2 }) {
+        results.append(result)
+      }
       #expect(results == (0..<20_000).map { $0 * 2 })
       #expect(pool.statistics.succeeded == 20_000)
     }
@@ -110,15 +112,19 @@ struct PoolResultsTests {
     }
   }
 
-  @Test("in order, the results before a failure come first, then its error", arguments: startMethods)
+  @Test(
+    "in order, the results before a failure come first, then its error", arguments: startMethods)
   func orderedFailure(_ method: StartMethod) async throws {
     try await withPool(method) { pool async throws in
       var count = 0
       let error = await #expect(throws: ProcessError.self) {
-        for try await _ in pool.results(of: 0..<5_000, body: { (n: Int) -> Int in
-          if n == 777 { Crash.killed.perform() }
-          return n
-        }) { count += 1 }
+        for try await _ in pool.results(
+          of: 0..<5_000,
+          body: { (n: Int) -> Int in
+            if n == 777 { Crash.killed.perform() }
+            return n
+          })
+        { count += 1 }
       }
       #expect(count == 777)
       let report = try crashReport(of: error)
@@ -161,7 +167,9 @@ struct PoolResultsTests {
   @Test("no input at all, a second iteration, a refused body, a pool that has ended")
   func edges() async throws {
     try await withPool { pool async throws in
-      for try await _ in pool.results(of: [Int](), body: { $0 }) { Issue.record("there is no input") }
+      for try await _ in pool.results(of: [Int](), body: { $0 }) {
+        Issue.record("there is no input")
+      }
       let results = pool.results(of: 0..<3) { $0 }
       #expect(try await results.reduce(0, +) == 3)
       _ = try configurationProblem(
@@ -171,7 +179,9 @@ struct PoolResultsTests {
       _ = try transferFailure(
         of: await #expect(throws: ProcessError.self) { try await refused.reduce(0, +) })
       await pool.shutdown()
-      await #expect { try await pool.results(of: 0..<3) { $0 }.reduce(0, +) } throws: { isClosed($0) }
+      await #expect { try await pool.results(of: 0..<3) { $0 }.reduce(0, +) } throws: {
+        isClosed($0)
+      }
     }
   }
 

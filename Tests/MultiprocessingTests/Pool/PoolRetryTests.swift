@@ -44,7 +44,8 @@ struct PoolRetryTests {
     }
   }
 
-  @Test("a task that throws is run again after a pause, where it is asked for", arguments: startMethods)
+  @Test(
+    "a task that throws is run again after a pause, where it is asked for", arguments: startMethods)
   func afterError(_ method: StartMethod) async throws {
     let clock = ContinuousClock()
     try await withPool(
@@ -69,7 +70,8 @@ struct PoolRetryTests {
     }
   }
 
-  @Test("in a map a poisoned input is reported with its index and attempts", arguments: startMethods)
+  @Test(
+    "in a map a poisoned input is reported with its index and attempts", arguments: startMethods)
   func poison(_ method: StartMethod) async throws {
     try await withPool(method, { $0.retry = .afterCrash(max: 3) }) { pool async throws in
       let error = await #expect(throws: ProcessError.self) {
@@ -87,7 +89,9 @@ struct PoolRetryTests {
     }
   }
 
-  @Test("a map whose inputs crash once each still gives every result", arguments: startMethods, [1, 16, 500])
+  @Test(
+    "a map whose inputs crash once each still gives every result", arguments: startMethods,
+    [1, 16, 500])
   func mapWithRetries(_ method: StartMethod, _ chunk: Int) async throws {
     try await withPool(
       method,
@@ -114,9 +118,12 @@ struct PoolRetryTests {
 
   @Test("cancelling ends a task that waits for its next attempt")
   func cancelledBetween() async throws {
-    try await withPool(.forkServer, {
-      $0.retry = .afterError(max: 5, backoff: .constant(.seconds(1_000)))
-    }) { pool async throws in
+    try await withPool(
+      .forkServer,
+      {
+        $0.retry = .afterError(max: 5, backoff: .constant(.seconds(1_000)))
+      }
+    ) { pool async throws in
       let attempts = try SharedFlags(count: 1)
       let task = pool.submit(attempts, 99, body: Self.throwing)
       try await until { pool.statistics.retries == 1 }

@@ -33,7 +33,8 @@ struct PoolTaskTests {
       #expect(pair == (5, "5"))
       #expect(try await pool.submit(Triple(number: 4)).value == 12)
       try await pool.submit(1) { (_: Int) in }.value
-      #expect(try await pool.submit(1) { (n: Int) async -> (Int, Int) in (n, n + 1) }.value == (1, 2))
+      #expect(
+        try await pool.submit(1) { (n: Int) async -> (Int, Int) in (n, n + 1) }.value == (1, 2))
     }
   }
 
@@ -52,7 +53,9 @@ struct PoolTaskTests {
       flags[0] = 1
       #expect(try await first.value == 7)
       #expect(first.state == .succeeded)
-      let failed = pool.submit(1) { (_: Int) throws -> Int in throw RemoteError(typeName: "T", message: "m") }
+      let failed = pool.submit(1) { (_: Int) throws -> Int in
+        throw RemoteError(typeName: "T", message: "m")
+      }
       _ = await failed.result
       #expect(failed.state == .failed)
     }

@@ -63,7 +63,9 @@ final class InputBuffer<Element: Sendable>: Sendable {
     do {
       var iterator = inputs.makeAsyncIterator()
       while await waitForDemand() {
-        guard let element = try await iterator.next(isolation: #isolation) else { return finish(.success(())) }
+        guard let element = try await iterator.next(isolation: #isolation) else {
+          return finish(.success(()))
+        }
         put(element)
       }
     } catch {

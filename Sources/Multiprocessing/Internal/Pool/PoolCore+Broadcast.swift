@@ -13,8 +13,9 @@ extension PoolCore {
     let body = try bodies.body(for: reference)
     let arguments = try EncodedArguments(encode)
     var jobs: [RunJob] = []
+    startMissing()
     for index in 0..<workerCount {
-      let job = RunJob(body, receiver())
+      let job = RunJob(body, receiver(), isBound: true)
       let submission = Submission(
         job: job, first: 0, count: 1, isTimed: false, extras: RecordExtras.make(arguments.mappings))
       ledger.recordSubmitted(1)
@@ -30,9 +31,13 @@ extension PoolCore {
     return try jobs.map { try $0.result(decode) }
   }
 
-  private func submit(_ record: PendingRecord, toWorker index: Int) async {
+  func submit(_ record: PendingRecord, toWorker index: Int) async {
     while channel(index)?.submitPending(record, limit: Int.max) != .sent {
-      if queue.isClosed || Task.isCancelled { return fail([record], .cancelled) }
+      if queue.isClosed { return fail([record], .error(queue.reason)) }
+      if Task.isCancelled || !record.submission.isWanted || index >= workerCount {
+        return fail([record], record.submission.job.reasonForEnd() ?? .cancelled)
+      }
+      startMissing()
       try? await Task.sleep(for: .milliseconds(1))
     }
   }

@@ -25,13 +25,16 @@ extension PoolCore {
   }
 
   func sizing(underestimatedCount: Int, isLengthKnown: Bool) -> ChunkSizing {
-    ChunkSizing(
+    var sizing = ChunkSizing(
       setting: configuration.chunkSize, workers: workerCount, remaining: underestimatedCount,
       isLengthKnown: isLengthKnown)
+    if let limit = configuration.maxTasksPerWorker { sizing.limit = limit }
+    return sizing
   }
 
   /// Feeds the workers and takes results, until all is done or the job has something for its caller.
   func pump(_ feeder: inout Feeder, _ job: FedJob, _ source: ItemSource) async {
+    if isOnDemand { startMissing() }
     var spinners = startSpinning()
     var idleSince: UInt64 = 0
     var rounds = 0

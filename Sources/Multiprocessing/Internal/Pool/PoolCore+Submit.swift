@@ -25,8 +25,12 @@ extension PoolCore {
     slots.withLock { slots in
       var idle: WorkerChannel?
       var busy = 0
-      for case let channel? in slots {
-        if channel.outstandingCount > 0 { busy += 1 } else if idle == nil { idle = channel }
+      slots.forEach { channel in
+        if channel.outstandingCount > 0 {
+          busy += 1
+        } else if idle == nil, channel.isLive {
+          idle = channel
+        }
       }
       return (idle, busy)
     }
@@ -38,7 +42,10 @@ extension PoolCore {
   }
 
   func sendPendingToAll() {
-    for channel in channels() where channel.outstandingCount < depth { sendPending(to: channel) }
+    for channel in channels() where channel.isLive && channel.outstandingCount < depth {
+      sendPending(to: channel)
+    }
+    if isOnDemand, !queue.isEmpty { startMissing(queue.waitingCount) }
   }
 
   /// How many records of single tasks a worker may have: more than one only when tasks are short, so that
@@ -87,7 +94,7 @@ extension PoolCore {
 }
 
 extension ProcessError {
-  fileprivate static func noSharedMemory(_ byteCount: Int) -> ProcessError {
+  static func noSharedMemory(_ byteCount: Int) -> ProcessError {
     .notTransferable(
       TransferFailure(
         typeName: "arguments of \(byteCount) bytes", reason: "there is no shared memory for them",

@@ -6,7 +6,8 @@ internal import Synchronization
 extension PoolCore {
   /// Submits one item without waiting for it.
   func submit(
-    _ body: PoolBody, timeout: Duration?, _ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void
+    _ body: PoolBody, timeout: Duration?,
+    _ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void
   ) throws -> TaskJob {
     try queue.checkOpen()
     let job = TaskJob(body, nil)

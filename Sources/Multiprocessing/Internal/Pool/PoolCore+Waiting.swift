@@ -23,7 +23,12 @@ extension PoolCore {
 
   /// Whether a caller that spins takes no CPU from a busy worker.
   var hasSpareCPU: Bool {
-    usableCPUs > slots.withLock { $0.count { ($0?.outstandingCount ?? 0) > 0 } }
+    usableCPUs
+      > slots.withLock { slots in
+        var busy = 0
+        slots.forEach { if $0.outstandingCount > 0 { busy += 1 } }
+        return busy
+      }
   }
 
   /// Leaves the CPU of a worker that is bound to it, or was last seen on it: both would wait for each other

@@ -1,32 +1,35 @@
-// The workers of a pool: starting them, and starting others in the place of those that have ended.
+// The workers of a pool: looking at them, and starting them.
 
 internal import CMultiprocessing
 internal import Synchronization
 
 extension PoolCore {
-  /// So many deaths in a row before a worker was ready end the pool.
-  private static let failedStartLimit = 3
-
   // MARK: - Looking
 
-  /// The living workers, by index.
-  func channels() -> [WorkerChannel] { slots.withLock { $0.compactMap(\.self) } }
+  /// The workers that there are, those that leave included.
+  func channels() -> [WorkerChannel] { slots.withLock { $0.channels } }
 
-  func channel(_ index: Int) -> WorkerChannel? { slots.withLock { $0[index] } }
+  func channel(_ index: Int) -> WorkerChannel? { slots.withLock { $0.channel(index) } }
+
+  var workerCount: Int { slots.withLock { $0.wanted } }
 
   var workers: [ProcessPool.WorkerInfo] {
-    let living = slots.withLock { $0 }
+    let (living, planned) = slots.withLock { slots in
+      (slots.wantedChannels, (0..<slots.wanted).map { slots.cpus($0) })
+    }
+    let isClosed = queue.isClosed
     return living.enumerated().map { index, channel in
       channel?.info
         ?? ProcessPool.WorkerInfo(
-          id: index, processIdentifier: 0, state: queue.isClosed ? .dead : .starting,
-          requestedCPUs: cpus(index), verifiedCPUs: nil, taskCount: 0, residentByteCount: 0)
+          id: index, processIdentifier: 0,
+          state: isClosed || !slots.withLock({ $0.isStarting(index) }) ? .dead : .starting,
+          requestedCPUs: requested(planned[index]), verifiedCPUs: nil, taskCount: 0,
+          residentByteCount: 0)
     }
   }
 
-  private func cpus(_ index: Int) -> CPUSet? {
-    let planned = plan[index]
-    return planned.isEmpty ? configuration.processOptions.affinity : planned
+  private func requested(_ planned: CPUSet) -> CPUSet? {
+    planned.isEmpty ? configuration.processOptions.affinity : planned
   }
 
   // MARK: - Starting
@@ -34,9 +37,9 @@ extension PoolCore {
   /// All at once: they set themselves up at the same time.
   func startAll() throws(ProcessError) {
     var launched: [WorkerChannel.Launched] = []
-    for index in 0..<workerCount {
+    for index in slots.withLock({ $0.claimEmpty(.max) }) {
       do {
-        launched.append(try WorkerChannel.launch(index, cpus(index), self))
+        launched.append(try launch(index))
       } catch {
         for worker in launched { worker.process.abandon() }
         throw error
@@ -53,6 +56,33 @@ extension PoolCore {
     if let failure { throw failure }
   }
 
+  /// Starts up to `limit` of the workers that are missing, without waiting for them.
+  func startMissing(_ limit: Int = .max) {
+    for index in slots.withLock({ $0.claimEmpty(limit) }) {
+      // Starting waits for the new process: not on the caller's thread, nor on the reactor's.
+      let started = runOnThread { [self] in start(index) }
+      if !started { start(index) }
+    }
+  }
+
+  /// Starts a worker for a place that was claimed, and tries again when that fails.
+  private func start(_ index: Int) {
+    while slots.withLock({ $0.isStillWanted(index) }) {
+      do {
+        return try adopt(try launch(index))
+      } catch {
+        if queue.isClosed { break }
+        if noteFailedStart() { return close(error, kills: true) }
+      }
+    }
+    slots.withLock { $0.giveUpStarting(index) }
+    noteChange()
+  }
+
+  private func launch(_ index: Int) throws(ProcessError) -> WorkerChannel.Launched {
+    try WorkerChannel.launch(index, requested(slots.withLock { $0.cpus(index) }), self)
+  }
+
   func startRequest(_ index: Int, _ cpus: CPUSet?) -> StartRequest {
     var options = configuration.processOptions
     options.affinity = cpus
@@ -65,15 +95,17 @@ extension PoolCore {
     request.ignoresInterrupt = true
     request.acceptsNarrowing = acceptsNarrowing
     request.bell = bell
-    let parameters = WorkerParameters(spinNanoseconds: workerSpin)
+    let count = workerCount
+    let parameters = WorkerParameters(
+      spinNanoseconds: workerSpin(count), cpuBudget: UInt64(max(1, usableCPUs / count)))
     request.payload = unsafe withUnsafeBytes(of: parameters) { unsafe [UInt8]($0) }
     return request
   }
 
-  private var workerSpin: UInt64 {
+  private func workerSpin(_ count: Int) -> UInt64 {
     // More processes that spin than CPUs would keep each other from running.
     switch configuration.waiting {
-    case .adaptive: workerCount <= usableCPUs ? 20_000 : 0
+    case .adaptive: count <= usableCPUs ? 20_000 : 0
     case .spin: 2_000_000
     case .block: 0
     }
@@ -84,65 +116,58 @@ extension PoolCore {
     let process = try launched.process.finish()
     let channel = launched.channel
     channel.attach(process)
-    slots.withLock { $0[channel.index] = channel }
+    slots.withLock { $0.put(channel) }
     unsafe try process.listen(
       ManagedProcess.Listener(
         message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
         ended: { [self] status in
           workerEnded(channel, status, channel.processEnded(status))
         }))
+    if let startBody {
+      begin(channel, startBody)
+    } else {
+      becameReady(channel)
+    }
+    // The pool may have been closed, or made smaller, meanwhile.
+    if queue.isClosed { process.kill() }
+    if channel.index >= workerCount { channel.stop() }
+  }
+
+  // MARK: - The body that comes first
+
+  private func begin(
+    _ channel: WorkerChannel, _ start: (body: PoolBody, arguments: EncodedArguments)
+  ) {
+    let job = StartJob(start.body) { [self, weak channel] failure in
+      if let channel { startBodyEnded(channel, failure) }
+    }
+    let submission = Submission(
+      job: job, first: 0, count: 1, isTimed: false,
+      extras: RecordExtras.make(start.arguments.mappings))
+    ledger.recordSubmitted(1)
+    let record = PendingRecord(submission, start.arguments)
+    if !channel.submitFirst(record) {
+      fail([record], .error(ProcessError.noSharedMemory(record.arguments.byteCount)))
+    }
+  }
+
+  private func startBodyEnded(_ channel: WorkerChannel, _ failure: ItemFailure?) {
+    ledger.retract(failure)
+    switch failure {
+    case nil: becameReady(channel)
+    case .crashed(let report)?:
+      // The worker's end is about to be noticed, and another one started.
+      if noteFailedStart() { close(ProcessError.crashed(report), kills: true) }
+    case .cancelled?: break
+    case let failure?: close(failure.error, kills: true)
+    }
+  }
+
+  private func becameReady(_ channel: WorkerChannel) {
+    state.withLock { $0.failedStarts = 0 }
+    channel.becomeReady()
     sendPending(to: channel)
-  }
-
-  // MARK: - Replacing
-
-  private func workerEnded(_ channel: WorkerChannel, _ status: ExitStatus, _ rest: [PendingRecord])
-  {
-    slots.withLock { slots in
-      if slots[channel.index] === channel { slots[channel.index] = nil }
-    }
-    if !rest.isEmpty, !queue.putBack(rest) { fail(rest, .error(queue.reason)) }
-    guard queue.needsWorkers else { return ledger.wakeWaiters() }
-    guard allowRestart() else {
-      let report = CrashReport(
-        processIdentifier: channel.process?.pid ?? 0, workerIndex: channel.index, exitStatus: status
-      )
-      return close(.restartLimitExceeded(report), kills: true)
-    }
-    ledger.recordRestart()
-    // Starting waits for the new process: not on the reactor's thread.
-    let started = runOnThread { [self] in restart(channel.index) }
-    if !started { restart(channel.index) }
-  }
-
-  private func allowRestart() -> Bool {
-    let limit = configuration.restartLimit
-    let now = mproc_now_ns()
-    return state.withLock { state in
-      state.restartTimes.append(now)
-      let start = now - min(now, limit.interval.nanoseconds)
-      state.restartTimes.removeAll { $0 < start }
-      return state.restartTimes.count <= limit.count
-    }
-  }
-
-  private func restart(_ index: Int) {
-    while true {
-      do {
-        try adopt(try WorkerChannel.launch(index, cpus(index), self))
-        state.withLock { $0.failedStarts = 0 }
-        // The pool may have been closed meanwhile.
-        if queue.isClosed { channel(index)?.process?.kill() }
-        return
-      } catch {
-        let failures = state.withLock { state in
-          state.failedStarts += 1
-          return state.failedStarts
-        }
-        if queue.isClosed { return }
-        if failures >= Self.failedStartLimit { return close(error, kills: true) }
-      }
-    }
+    noteChange()
   }
 }
 

@@ -8,6 +8,9 @@ final class PoolCore: Sendable {
     var restartTimes: [UInt64] = []
     var failedStarts = 0
     var bellToken: Reactor.Token?
+    /// Counts what happens to workers; who waits for the next such thing.
+    var changes: UInt64 = 0
+    var changeWaiters: [CheckedContinuation<Void, Never>] = []
   }
 
   let configuration: ProcessPool.Configuration
@@ -15,11 +18,13 @@ final class PoolCore: Sendable {
   let bodies = PoolBodies()
   let queue = PoolQueue()
   let ledger = PoolLedger()
-  let plan: [CPUSet]
+  let placement: Placement
   /// The placement takes what it can get.
   let acceptsNarrowing: Bool
   let usableCPUs: Int
-  let slots: Mutex<[WorkerChannel?]>
+  let slots: Mutex<WorkerSlots>
+  /// What runs on each worker first.
+  let startBody: (body: PoolBody, arguments: EncodedArguments)?
   let state = Mutex(State())
   let bell: Int32
   let reactor: Reactor
@@ -28,40 +33,53 @@ final class PoolCore: Sendable {
   let lastMove = Atomic<UInt64>(0)
   let timingCounter = Atomic<UInt>(0)
 
-  var workerCount: Int { plan.count }
   var statistics: ProcessPool.Statistics { ledger.statistics }
 
   init(
     workers: Int?, _ placement: Placement, _ configuration: ProcessPool.Configuration
   ) throws(ProcessError) {
     let machine = MachineView.current
-    usableCPUs = machine.usableCPUCount
+    usableCPUs = min(machine.usableCPUCount, CurrentProcess.cpuBudget)
     let count = workers ?? usableCPUs
     try Self.check(configuration, workers: count)
     do {
-      plan = try placement.plan(workers: count, on: machine.topology)
+      slots = Mutex(WorkerSlots(try placement.plan(workers: count, on: machine.topology)))
     } catch {
       throw .invalidConfiguration("\(error)")
     }
+    self.placement = placement
     acceptsNarrowing = placement.acceptsNarrowing
+    startBody = try Self.startBody(configuration, bodies)
     self.configuration = configuration
     environment = ChildEnvironment(
       configuration.processOptions.environment, defaults: Self.threadLimits(configuration))
     reactor = try Reactor.shared()
     bell = try Multiprocessing.check(mproc_eventfd(), "eventfd")
-    slots = Mutex(Array(repeating: nil, count: count))
     let token = try reactor.add(bell) { [weak self] in self?.bellRang() }
     state.withLock { $0.bellToken = token }
+    watchIdleness()
+    if isOnDemand { return }
     do {
       try startAll()
     } catch {
-      close(.closed, kills: true)
+      close(ProcessError.closed, kills: true)
       throw error
     }
   }
 
   deinit {
     _ = mproc_close(bell)
+  }
+
+  private static func startBody(
+    _ configuration: ProcessPool.Configuration, _ bodies: PoolBodies
+  ) throws(ProcessError) -> (body: PoolBody, arguments: EncodedArguments)? {
+    guard let start = try configuration.onWorkerStart?.prepared() else { return nil }
+    do {
+      return (try bodies.body(for: start.reference), start.arguments)
+    } catch {
+      throw error as? ProcessError ?? .invalidConfiguration("onWorkerStart: \(error)")
+    }
   }
 
   private static func check(
@@ -80,6 +98,17 @@ final class PoolCore: Sendable {
       throw .invalidConfiguration("a chunk of \(size) items; use .fixed(1) or more, or .automatic")
     }
     if let problem = configuration.retry.problem { throw .invalidConfiguration(problem) }
+    if let tasks = configuration.maxTasksPerWorker, tasks < 1 {
+      throw .invalidConfiguration(
+        "maxTasksPerWorker: \(tasks) lets nothing run; use 1 or more, or nil")
+    }
+    if let bytes = configuration.workerMemoryLimit, bytes < 1 {
+      throw .invalidConfiguration(
+        "workerMemoryLimit: \(bytes) bytes; use a positive number, or nil")
+    }
+    if let timeout = configuration.idleTimeout, timeout < .zero {
+      throw .invalidConfiguration("idleTimeout: \(timeout) is negative; use .zero or more, or nil")
+    }
     if let window = configuration.window, window < 1 {
       throw .invalidConfiguration("a window of \(window) items lets nothing run; use 1 or more")
     }
@@ -100,7 +129,7 @@ final class PoolCore: Sendable {
 
 extension PoolCore {
   /// The pool's last user is gone: ends the workers, without waiting for it.
-  func abandon() { close(.closed, kills: true) }
+  func abandon() { close(ProcessError.closed, kills: true) }
 
   /// Accepts nothing more, and returns when what was accepted has ended.
   func finishAccepted() async {
@@ -111,7 +140,7 @@ extension PoolCore {
   /// Ends the workers, which have nothing to do any more; SIGKILL to one that does not leave.
   func endWorkers(grace: Duration) async {
     let channels = channels()
-    close(.closed, kills: false)
+    close(ProcessError.closed, kills: false)
     for channel in channels { channel.stop() }
     for channel in channels {
       guard let process = channel.process else { continue }
@@ -122,18 +151,18 @@ extension PoolCore {
         _ = await Task { await process.exitStatus(within: nil) }.value
       }
     }
-    close(.closed, kills: true)
+    close(ProcessError.closed, kills: true)
   }
 
   /// Cancels what runs and waits for it.
   func cancelAll(grace: Duration) async {
-    fail(queue.close(.closed), .cancelled)
+    fail(queue.close(ProcessError.closed), .cancelled)
     for channel in channels() { channel.cancelAll(grace: grace) }
     await ledger.waitUntilIdle()
   }
 
   /// Nothing is accepted from now on; what waits fails with `error`.
-  func close(_ error: ProcessError, kills: Bool) {
+  func close(_ error: any Error, kills: Bool) {
     fail(queue.close(error), .error(error))
     guard kills else { return }
     let token = state.withLock { state in
@@ -142,5 +171,6 @@ extension PoolCore {
     }
     if let token { reactor.remove(token, bell) }
     for channel in channels() { channel.process?.kill() }
+    noteChange()
   }
 }

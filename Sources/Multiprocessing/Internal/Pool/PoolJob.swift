@@ -57,6 +57,9 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
   /// A worker measured an item of the job, in nanoseconds. False: the job keeps no account of its own.
   func noteItemTime(_ sample: Int) -> Bool { false }
 
+  /// Whether it is for one worker, or its successor, alone.
+  var isBound: Bool { false }
+
   /// Whether the items from `first` on, which have not run, may still run.
   func wants(_ first: Int) -> Bool { !isEnded }
 

@@ -50,6 +50,19 @@ final class PoolLedger: Sendable {
     }
   }
 
+  /// Takes out what was counted for an item that no user submitted.
+  func retract(_ failure: ItemFailure?) {
+    var change = Change()
+    if let failure { change.add(failure) } else { change.succeeded = 1 }
+    counts.withLock { counts in
+      counts.submitted -= 1
+      counts.succeeded -= change.succeeded
+      counts.failed -= change.failed
+      counts.cancelled -= change.cancelled
+      counts.crashed -= change.crashed
+    }
+  }
+
   func recordRestart() { counts.withLock { $0.restarts += 1 } }
 
   func recordRetry() { counts.withLock { $0.retries += 1 } }

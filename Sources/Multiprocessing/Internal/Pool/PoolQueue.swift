@@ -7,7 +7,7 @@ final class PoolQueue: Sendable {
     case open
     /// Finishes what was accepted.
     case draining
-    case closed(ProcessError)
+    case closed(any Error)
   }
 
   private struct State {
@@ -32,7 +32,8 @@ final class PoolQueue: Sendable {
   private let count = Atomic<Int>(0)
   private let isOpen = Atomic<Bool>(true)
 
-  var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
+  var isEmpty: Bool { waitingCount == 0 }
+  var waitingCount: Int { count.load(ordering: .relaxed) }
 
   var isClosed: Bool {
     state.withLock { state in
@@ -41,14 +42,14 @@ final class PoolQueue: Sendable {
   }
 
   /// Throws when nothing can be submitted any more.
-  func checkOpen() throws(ProcessError) {
+  func checkOpen() throws {
     if !isOpen.load(ordering: .acquiring) { throw reason }
   }
 
   /// Why nothing is accepted any more.
-  var reason: ProcessError {
+  var reason: any Error {
     state.withLock { state in
-      if case .closed(let error) = state.phase { error } else { .closed }
+      if case .closed(let error) = state.phase { error } else { ProcessError.closed }
     }
   }
 
@@ -61,7 +62,7 @@ final class PoolQueue: Sendable {
   }
 
   /// Nothing is accepted from now on; what waited is the caller's to fail. The first reason counts.
-  func close(_ error: ProcessError) -> [PendingRecord] {
+  func close(_ error: any Error) -> [PendingRecord] {
     isOpen.store(false, ordering: .releasing)
     return change { state in
       if case .closed = state.phase {} else { state.phase = .closed(error) }

@@ -59,4 +59,6 @@ struct ArenaReference: BitwiseCopyable {
 struct WorkerParameters: BitwiseCopyable {
   /// How long it spins for the next record before it sleeps.
   var spinNanoseconds: UInt64
+  /// How many CPUs pools of its own may take it that they have.
+  var cpuBudget: UInt64
 }

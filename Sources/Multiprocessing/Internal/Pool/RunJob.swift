@@ -21,11 +21,15 @@ class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that changes
   private let state = Mutex(State())
   private let done = Atomic<Bool>(false)
   private let receiver: ResultReceiver?
+  private let isForOneWorker: Bool
 
-  init(_ body: PoolBody, _ receiver: ResultReceiver?) {
+  init(_ body: PoolBody, _ receiver: ResultReceiver?, isBound: Bool = false) {
     self.receiver = receiver
+    isForOneWorker = isBound
     super.init(body)
   }
+
+  override var isBound: Bool { isForOneWorker }
 
   final var isDone: Bool { done.load(ordering: .acquiring) }
 

@@ -27,7 +27,8 @@ extension WorkerChannel {
     after.drained = true
     if !isSound {
       // It wrote nonsense into memory that it shares: as good as crashed.
-      state.isOpen = false
+      state.phase = .closed
+      live.store(false, ordering: .relaxed)
       state.process?.kill()
     }
   }
@@ -142,5 +143,7 @@ extension WorkerChannel {
     after.endedItems += state.outstanding.first.submission.count - returnedItems
     state.outstanding.removeFirst()
     load.store(state.outstanding.count, ordering: .relaxed)
+    if state.owesStop { payStop() }
+    if pool.isOnDemand, state.outstanding.isEmpty { state.idleSince = mproc_now_ns() }
   }
 }

@@ -48,9 +48,8 @@ extension WorkerChannel {
   func processEnded(_ status: ExitStatus) -> [PendingRecord] {
     var after = Aftermath()
     let rest = lock.withLock { _ -> [PendingRecord] in
-      let wasOpen = state.isOpen
-      if wasOpen { takeCompletions(&after) }
-      state.isOpen = false
+      if state.phase != .closed { takeCompletions(&after) }
+      state.phase = .closed
       live.store(false, ordering: .relaxed)
       let rest = closeOutstanding(status, &after)
       flush(&after)
@@ -103,7 +102,7 @@ extension WorkerChannel {
     let job = submission.job
     let rest = submission.count - item - 1
     let end = job.reasonForEnd()
-    let retries = end == nil && pool.mayRetry(failure)
+    let retries = end == nil && !job.isBound && pool.mayRetry(failure)
     let goesOn = end == nil && rest > 0 && (job.continuesAfterFailure || retries)
     if retries || goesOn {
       let record = PendingRecord(submission, argumentBytes(of: entry))

@@ -11,8 +11,9 @@ extension WorkerChannel {
   ) -> SubmitResult {
     var after = Aftermath()
     let result = lock.withLock { _ -> SubmitResult in
-      guard state.isOpen, !state.isStopping else { return .dead }
+      guard state.phase == .serving else { return .dead }
       guard state.outstanding.count < limit else { return .full }
+      guard takesItems(submission.count) else { return .dead }
       guard unsafe send(submission, arguments) else {
         return state.outstanding.isEmpty ? .impossible : .full
       }
@@ -29,6 +30,23 @@ extension WorkerChannel {
     return result
   }
 
+  /// Sends the record that comes before all others; false when there is no memory for it.
+  func submitFirst(_ record: PendingRecord) -> Bool {
+    var after = Aftermath()
+    let isSent = lock.withLock { _ -> Bool in
+      // A worker that has ended meanwhile, or is to end, gets it all the same: its end then ends the record.
+      guard unsafe record.arguments.withBytes({ unsafe send(record.submission, $0) }) else {
+        return false
+      }
+      state.sentItems = 0
+      arm(&after)
+      publish()
+      return true
+    }
+    settle(after)
+    return isSent
+  }
+
   /// Sends what waited.
   func submitPending(_ record: PendingRecord, limit: Int) -> SubmitResult {
     unsafe record.arguments.withBytes {
@@ -43,14 +61,14 @@ extension WorkerChannel {
   ) -> Int {
     var after = Aftermath()
     let sent = lock.withLock { _ -> Int in
-      guard state.isOpen, !state.isStopping else { return 0 }
+      guard state.phase == .serving else { return 0 }
       var submission = first
       var start = 0
       var sent = 0
       for end in ends {
         submission.isTimed = timesEach || sent & 15 == 0
         let record = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-        guard unsafe send(submission, record) else { break }
+        guard takesItems(submission.count), unsafe send(submission, record) else { break }
         submission.first += submission.count
         start = end
         sent += 1
@@ -115,6 +133,7 @@ extension WorkerChannel {
         number: state.lastNumber, start: end - mproc_ring_record_size(UInt64(size)), end: end,
         submission: submission, arenaOffset: arenaOffset))
     load.store(state.outstanding.count, ordering: .relaxed)
+    countItems(submission.count)
   }
 
   private func define(_ body: PoolBody) -> Bool {

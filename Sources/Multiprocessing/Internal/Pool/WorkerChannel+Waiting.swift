@@ -15,7 +15,7 @@ extension WorkerChannel {
       takeCompletions(&after)
       state.isArmed = true
       unsafe mproc_channel_announce_sleep(channel, MPROC_WORD_TAIL)
-    } while unsafe mproc_ring_has_records(channel) && state.isOpen
+    } while unsafe mproc_ring_has_records(channel) && state.phase != .closed
   }
 
   /// Whether draining would find something; without the lock, so it may be a moment old.

@@ -54,13 +54,22 @@ final class WorkerChannel: @unchecked Sendable {
     }
   }
 
+  enum Phase {
+    case starting, serving, stopping, closed
+  }
+
   struct State: ~Copyable {
     var outstanding = OutstandingRecords()
     var lastNumber: UInt64 = 0
     var defined: [Bool] = []
     var attached: Set<UInt64> = []
-    var isOpen = true
-    var isStopping = false
+    var phase = Phase.starting
+    /// It was told to end, or is to be told.
+    var wasStopped = false
+    var owesStop = false
+    var idleSince: UInt64 = 0
+    /// Items of tasks that it has been given.
+    var sentItems = 0
     var isArmed = false
     var spinners = 0
     var arenaPosition: UInt64 = 0
@@ -89,9 +98,10 @@ final class WorkerChannel: @unchecked Sendable {
 
   var outstandingCount: Int { load.load(ordering: .relaxed) }
 
-  let live = Atomic<Bool>(true)
+  let live = Atomic<Bool>(false)
+  let lastMemoryCheck = Atomic<UInt64>(0)
 
-  /// False once the process has ended; then nothing more is accepted.
+  /// Whether it takes tasks: no longer starting, not told to end, not ended.
   var isLive: Bool { live.load(ordering: .relaxed) }
 
   init(
@@ -126,6 +136,7 @@ final class WorkerChannel: @unchecked Sendable {
   func settle(_ aftermath: Aftermath) {
     if aftermath.becameIdle { pool.ledger.wakeWaiters() }
     aftermath.wakeAll()
+    if aftermath.drained { checkMemory() }
     for record in aftermath.returned { pool.takeBack(record) }
     if aftermath.drained, !pool.queue.isEmpty { pool.sendPending(to: self) }
   }
@@ -135,34 +146,29 @@ final class WorkerChannel: @unchecked Sendable {
   func attach(_ process: ManagedProcess) { lock.withLock { _ in state.process = process } }
 
   var info: ProcessPool.WorkerInfo {
-    let (process, finished, isStopping) = lock.withLock { _ in
-      (state.process, state.finished, state.isStopping)
+    let (process, finished, phase) = lock.withLock { _ in
+      (state.process, state.finished, state.phase)
     }
     let pid = process?.pid ?? 0
     let isRunning = process?.isRunning ?? false
     return ProcessPool.WorkerInfo(
       id: index, processIdentifier: pid,
-      state: process == nil
-        ? .starting
-        : !isRunning ? .dead : isStopping ? .stopping : outstandingCount > 0 ? .busy : .idle,
+      state: workerState(phase, hasProcess: process != nil, isRunning: isRunning),
       requestedCPUs: requestedCPUs, verifiedCPUs: process?.effectiveCPUs, taskCount: finished,
       residentByteCount: max(0, Int(mproc_resident_bytes(pid))))
   }
 
   var process: ManagedProcess? { lock.withLock { _ in state.process } }
 
-  /// Tells the worker to end after what it has; nothing can be submitted from then on.
-  func stop() {
-    lock.withLock { _ in
-      guard state.isOpen, !state.isStopping else { return }
-      state.isStopping = true
-      guard let payload = unsafe mproc_ring_reserve(channel, 8) else {
-        state.process?.kill()  // Cannot be: the ring is drained before this.
-        return
-      }
-      unsafe payload.storeBytes(of: 0, as: UInt64.self)
-      unsafe mproc_ring_commit(channel, 8, SubmissionKind.stop)
-      publish()
+  private func workerState(
+    _ phase: Phase, hasProcess: Bool, isRunning: Bool
+  ) -> ProcessPool.WorkerInfo.State {
+    if !hasProcess { return .starting }
+    if !isRunning { return .dead }
+    switch phase {
+    case .starting: return .starting
+    case .serving: return outstandingCount > 0 ? .busy : .idle
+    case .stopping, .closed: return .stopping
     }
   }
 }

@@ -63,7 +63,9 @@ private final class Worker: @unchecked Sendable {
     unsafe self.arguments = unsafe arguments
     unsafe self.results = unsafe results
     bell = unsafe start.bell
-    spinNanoseconds = unsafe payload.loadUnaligned(as: WorkerParameters.self).spinNanoseconds
+    let parameters = unsafe payload.loadUnaligned(as: WorkerParameters.self)
+    spinNanoseconds = parameters.spinNanoseconds
+    CurrentProcess.cpuBudget = Int(parameters.cpuBudget)
   }
 
   // MARK: - Taking records
