@@ -15,6 +15,7 @@ enum Scenarios {
       switch (arguments.first, arguments.dropFirst().first) {
       case ("smoke", nil): try await Smoke.run()
       case ("side-effects", let path?): try await SideEffects.run(counting: path)
+      case ("stopped", nil): try await Stopped.run()
       case ("leaks", let count?): try await Leaks.run(pools: Int(count) ?? 40)
       case ("hold", let phase?):
         guard let phase = Hold.Phase(rawValue: phase) else { usage() }
@@ -28,7 +29,7 @@ enum Scenarios {
 
   private static func usage() -> Never {
     let phases = Hold.Phase.allCases.map(\.rawValue).joined(separator: "|")
-    fail("usage: Scenarios smoke | side-effects FILE | leaks POOLS | hold \(phases)")
+    fail("usage: Scenarios smoke | stopped | side-effects FILE | leaks POOLS | hold \(phases)")
   }
 }
 

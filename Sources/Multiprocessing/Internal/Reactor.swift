@@ -21,8 +21,13 @@ final class Reactor: Sendable {
     var handlers: [Token: Handler] = [:]
     var timers: [Token: Timer] = [:]
     var lastToken: Token = 0
+    /// Nanoseconds during which this process did not run, as far as that was noticed.
+    var stopped: UInt64 = 0
   }
 
+  /// With timers pending the thread wakes at least so often, so that time during which the process is stopped,
+  /// as by a debugger, is seen and does not count. Being that late on a loaded machine counts as stopped, too.
+  private static let longestWait: Int32 = 500
   private static let wakeToken: Token = 0
   private static let batch = 64
 
@@ -107,9 +112,11 @@ final class Reactor: Sendable {
     var tokens = [Token](repeating: 0, count: Self.batch)
     while true {
       let timeout = runTimers()
+      let began = mproc_now_ns()
       let ready = unsafe tokens.withUnsafeMutableBufferPointer { buffer in
         unsafe mproc_epoll_wait(epoll, buffer.baseAddress, Int32(buffer.count), timeout)
       }
+      if timeout >= 0 { noteStop(mproc_now_ns() - began, UInt64(timeout) * 1_000_000) }
       for token in tokens.prefix(max(0, Int(ready))) {
         if token == Self.wakeToken {
           _ = mproc_eventfd_take(wakeDescriptor)
@@ -117,6 +124,19 @@ final class Reactor: Sendable {
           handler()
         }
       }
+    }
+  }
+
+  /// Nanoseconds of which those during which the process was stopped are left out.
+  var runningTime: UInt64 { state.withLock { mproc_now_ns() - $0.stopped } }
+
+  /// Moves all deadlines when a wait took much longer than it was to.
+  private func noteStop(_ waited: UInt64, _ expected: UInt64) {
+    guard waited > expected + 250_000_000 else { return }
+    let late = waited - expected
+    state.withLock { state in
+      state.stopped += late
+      for token in state.timers.keys { state.timers[token]?.deadline &+= late }
     }
   }
 
@@ -135,7 +155,7 @@ final class Reactor: Sendable {
       }
       if due.isEmpty {
         guard let next else { return -1 }
-        return Int32(clamping: (next - now + 999_999) / 1_000_000)
+        return min(Self.longestWait, Int32(clamping: (next - now + 999_999) / 1_000_000))
       }
       for action in due { action() }
     }

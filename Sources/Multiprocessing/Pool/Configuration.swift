@@ -5,6 +5,14 @@ extension ProcessPool {
   ///
   ///     let pool = try ProcessPool(configuration: .init { $0.startMethod = .spawn })
   public struct Configuration: Sendable {
+    /// Where bodies run.
+    public enum Execution: Sendable, Hashable {
+      case processes
+      /// One after the other in this process, for the debugger. There are no worker processes then: a crash
+      /// ends the application, a deadline ends only a body that looks at `Task.isCancelled`.
+      case inProcess
+    }
+
     /// How many items of a `map` travel in one record.
     public enum ChunkSize: Sendable, Hashable {
       /// Adapts to the measured time of an item and shrinks towards the end.
@@ -33,11 +41,15 @@ extension ProcessPool {
       }
     }
 
+    public var execution: Execution = .processes
     public var startMethod: StartMethod = .forkServer
     public var chunkSize: ChunkSize = .automatic
     /// How many items of a `map` may be in flight; nil: chosen from the worker count.
     public var window: Int?
-    /// The deadline of each `run` that names none.
+    /// The deadline of each task that names none: of `run` and `submit` from the call on, of an item of a
+    /// `map` or a stream from its beginning on. With it the items of a `map` travel one by one.
+    ///
+    /// Time during which the application is stopped, as by a debugger, does not count, to half a second.
     public var taskTimeout: Duration?
     /// Whether a task that failed is tried again, on any worker.
     public var retry: Retry = .never

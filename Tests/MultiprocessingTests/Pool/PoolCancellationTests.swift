@@ -202,6 +202,55 @@ struct PoolCancellationTests {
       #expect(pool.statistics.failed == 0)
     }
   }
+
+  @Test("the deadline of an item of a map ends the map", arguments: startMethods)
+  func itemDeadline(_ method: StartMethod) async throws {
+    try await withPool(method, { $0.taskTimeout = .milliseconds(100) }) { pool async throws in
+      #expect(try await pool.map(0..<100) { $0 + 1 } == Array(1...100))
+      let error = await #expect(throws: ProcessError.self) {
+        try await pool.map(0..<100) { (n: Int) throws -> Int in
+          while n == 50 { try Task.checkCancellation() }
+          return n
+        }
+      }
+      guard case .timedOut(.milliseconds(100))? = error else { throw UnexpectedError() }
+      #expect(pool.statistics.addsUp && pool.statistics.pending == 0)
+    }
+  }
+
+  @Test("of many outcomes only those of overdue items are timeouts", arguments: startMethods)
+  func outcomeDeadlines(_ method: StartMethod) async throws {
+    try await withPool(
+      method,
+      {
+        $0.taskTimeout = .milliseconds(100)
+        $0.cancellationGrace = .milliseconds(50)
+      }
+    ) { pool async throws in
+      var overdue: Set<Int> = []
+      for await (index, result) in pool.outcomes(
+        of: 0..<40,
+        body: { (n: Int) throws -> Int in
+          // One that looks at its cancellation, one that does not, and one that is stopped.
+          if n == 11 { while true { try Task.checkCancellation() } }
+          if n == 22 { while true { usleep(1_000) } }
+          if n == 33 { kill(getpid(), SIGSTOP) }
+          return n
+        })
+      {
+        if case .failure(ProcessError.timedOut) = result {
+          overdue.insert(index)
+        } else {
+          #expect(try result.get() == index)
+        }
+      }
+      #expect(overdue == [11, 22, 33])
+      #expect(pool.statistics.failed == 3)
+      #expect(pool.statistics.succeeded == 37)
+      #expect(try await pool.broadcast { Task.isCancelled } == [false, false])
+      #expect(pool.statistics.addsUp)
+    }
+  }
 }
 
 extension Duration {

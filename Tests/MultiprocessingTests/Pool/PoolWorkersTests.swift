@@ -36,7 +36,9 @@ struct PoolWorkersTests {
       #expect(uses.reduce(0, +) == 100)
       #expect((0..<3).allSatisfy { starts[$0] == 1 })
       #expect(pool.statistics.submitted == 104)
-      await #expect(throws: ProcessError.self) { try await pool.run { () -> Int in Crash.killed.perform() } }
+      await #expect(throws: ProcessError.self) {
+        try await pool.run { () -> Int in Crash.killed.perform() }
+      }
       try await pool.warmUp()
       #expect((0..<3).reduce(0) { $0 + starts[$1] } == 4)
       #expect(try await pool.broadcast { WorkerState<Model>.isSet } == [true, true, true])
@@ -59,7 +61,8 @@ struct PoolWorkersTests {
     }
   }
 
-  @Test("what onWorkerStart throws ends the pool, and is what every task gets", arguments: startMethods)
+  @Test(
+    "what onWorkerStart throws ends the pool, and is what every task gets", arguments: startMethods)
   func failingStart(_ method: StartMethod) async throws {
     try await withPool(
       method,
@@ -76,12 +79,15 @@ struct PoolWorkersTests {
 
   @Test("tasks that were waiting get the failure of onWorkerStart too")
   func failingStartWithTasks() async throws {
-    try await withPool(.forkServer, {
-      $0.onWorkerStart = WorkerBody {
-        usleep(100_000)
-        throw NoModel(name: "late")
+    try await withPool(
+      .forkServer,
+      {
+        $0.onWorkerStart = WorkerBody {
+          usleep(100_000)
+          throw NoModel(name: "late")
+        }
       }
-    }) { pool async throws in
+    ) { pool async throws in
       let tasks = (0..<20).map { pool.submit($0) { $0 + 1 } }
       for task in tasks {
         await #expect(throws: NoModel(name: "late")) { try await task.value }
@@ -128,7 +134,8 @@ struct PoolWorkersTests {
 
   @Test("a worker that has grown too large is replaced after its task", arguments: startMethods)
   func memoryLimit(_ method: StartMethod) async throws {
-    try await withPool(method, workers: 1, { $0.workerMemoryLimit = 200 << 20 }) { pool async throws in
+    try await withPool(method, workers: 1, { $0.workerMemoryLimit = 200 << 20 }) {
+      pool async throws in
       let first = try await pool.run { getpid() }
       #expect(try await pool.run { getpid() } == first)
       let large = try await pool.run {
@@ -144,7 +151,8 @@ struct PoolWorkersTests {
 
   @Test("with an idle timeout workers start on demand and end when idle", arguments: startMethods)
   func idleTimeout(_ method: StartMethod) async throws {
-    try await withPool(method, workers: 3, { $0.idleTimeout = .milliseconds(50) }) { pool async throws in
+    try await withPool(method, workers: 3, { $0.idleTimeout = .milliseconds(50) }) {
+      pool async throws in
       #expect(pool.workers.allSatisfy { $0.processIdentifier == 0 && $0.state == .dead })
       for _ in 0..<3 {
         #expect(try await pool.run(20) { $0 + 1 } == 21)

@@ -51,6 +51,8 @@ private final class Scenario {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  func send(_ signal: Int32) { Glibc.kill(process.processIdentifier, signal) }
+
   /// SIGKILL, which it cannot see coming.
   func kill() {
     Glibc.kill(process.processIdentifier, SIGKILL)
@@ -126,5 +128,17 @@ struct ScenarioTests {
     } while !alive.isEmpty && clock.now - start < .seconds(1)
     #expect(alive.isEmpty)
     #expect(sharedMemoryNames().subtracting(names).isEmpty)
+  }
+
+  @Test("time during which the application is stopped counts for no deadline")
+  func stopped() async throws {
+    let scenario = try Scenario("stopped")
+    #expect(try await scenario.readLine() == "running")
+    scenario.send(SIGSTOP)
+    try await Task.sleep(for: .seconds(4))
+    scenario.send(SIGCONT)
+    let (lines, status) = try scenario.finish()
+    #expect(lines.last == "stopped passed", "\(lines)")
+    #expect(status == 0)
   }
 }

@@ -15,6 +15,8 @@ struct OutstandingRecords: ~Copyable {
     /// Items whose results have come.
     var received = 0
     var arenaOffset: UInt64?
+    /// It was told to end because its time is over.
+    var isTimedOut = false
   }
 
   /// Its size is a power of two.

@@ -32,6 +32,7 @@ extension PoolCore {
   }
 
   func submit(_ record: PendingRecord, toWorker index: Int) async {
+    if inProcess != nil { return enqueue(record) }
     while channel(index)?.submitPending(record, limit: Int.max) != .sent {
       if queue.isClosed { return fail([record], .error(queue.reason)) }
       if Task.isCancelled || !record.submission.isWanted || index >= workerCount {

@@ -29,6 +29,7 @@ extension PoolCore {
       setting: configuration.chunkSize, workers: workerCount, remaining: underestimatedCount,
       isLengthKnown: isLengthKnown)
     if let limit = configuration.maxTasksPerWorker { sizing.limit = limit }
+    if configuration.taskTimeout != nil { sizing.limit = 1 }
     return sizing
   }
 

@@ -61,7 +61,7 @@ extension PoolCore {
   // MARK: - The number of workers
 
   /// Workers start when there is something to do, and end when there is nothing.
-  var isOnDemand: Bool { configuration.idleTimeout != nil }
+  var isOnDemand: Bool { configuration.idleTimeout != nil && inProcess == nil }
 
   /// Starts what is missing, and returns when every worker is ready.
   func warmUp() async throws {
@@ -69,7 +69,7 @@ extension PoolCore {
     while true {
       let seen = state.withLock { $0.changes }
       try queue.checkOpen()
-      if slots.withLock({ $0.areAllReady }) { return }
+      if inProcess != nil || slots.withLock({ $0.areAllReady }) { return }
       try await waitForChange(since: seen)
     }
   }
@@ -95,7 +95,9 @@ extension PoolCore {
     reactor.schedule(after: tick) { [weak self] in
       guard let self, !queue.isClosed else { return }
       let now = mproc_now_ns()
-      for channel in channels() where channel.isIdle(since: limit.nanoseconds, now) { channel.stop() }
+      for channel in channels() where channel.isIdle(since: limit.nanoseconds, now) {
+        channel.stop()
+      }
       watchIdleness()
     }
   }

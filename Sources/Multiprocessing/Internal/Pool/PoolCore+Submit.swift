@@ -45,6 +45,7 @@ extension PoolCore {
     for channel in channels() where channel.isLive && channel.outstandingCount < depth {
       sendPending(to: channel)
     }
+    inProcess?.kick(self)
     if isOnDemand, !queue.isEmpty { startMissing(queue.waitingCount) }
   }
 
@@ -90,6 +91,7 @@ extension PoolCore {
     job.endWith(reason)
     fail(queue.remove(job), job.reasonForEnd() ?? .cancelled)
     for channel in channels() { channel.cancel(job, grace: configuration.cancellationGrace) }
+    inProcess?.cancel(job)
   }
 }
 

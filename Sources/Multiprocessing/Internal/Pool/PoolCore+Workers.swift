@@ -1,6 +1,7 @@
 // The workers of a pool: looking at them, and starting them.
 
 internal import CMultiprocessing
+internal import Glibc
 internal import Synchronization
 
 extension PoolCore {
@@ -19,13 +20,20 @@ extension PoolCore {
     }
     let isClosed = queue.isClosed
     return living.enumerated().map { index, channel in
-      channel?.info
+      channel?.info ?? inProcessInfo(index)
         ?? ProcessPool.WorkerInfo(
           id: index, processIdentifier: 0,
           state: isClosed || !slots.withLock({ $0.isStarting(index) }) ? .dead : .starting,
           requestedCPUs: requested(planned[index]), verifiedCPUs: nil, taskCount: 0,
           residentByteCount: 0)
     }
+  }
+
+  private func inProcessInfo(_ index: Int) -> ProcessPool.WorkerInfo? {
+    if inProcess == nil { return nil }
+    return ProcessPool.WorkerInfo(
+      id: index, processIdentifier: getpid(), state: .idle, requestedCPUs: nil, verifiedCPUs: nil,
+      taskCount: 0, residentByteCount: max(0, Int(mproc_resident_bytes(getpid()))))
   }
 
   private func requested(_ planned: CPUSet) -> CPUSet? {
@@ -58,6 +66,7 @@ extension PoolCore {
 
   /// Starts up to `limit` of the workers that are missing, without waiting for them.
   func startMissing(_ limit: Int = .max) {
+    if inProcess != nil { return }
     for index in slots.withLock({ $0.claimEmpty(limit) }) {
       // Starting waits for the new process: not on the caller's thread, nor on the reactor's.
       let started = runOnThread { [self] in start(index) }

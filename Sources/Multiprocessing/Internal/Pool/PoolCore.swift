@@ -23,6 +23,8 @@ final class PoolCore: Sendable {
   let acceptsNarrowing: Bool
   let usableCPUs: Int
   let slots: Mutex<WorkerSlots>
+  /// In serial mode.
+  let inProcess: InProcessRunner?
   /// What runs on each worker first.
   let startBody: (body: PoolBody, arguments: EncodedArguments)?
   let state = Mutex(State())
@@ -51,12 +53,14 @@ final class PoolCore: Sendable {
     acceptsNarrowing = placement.acceptsNarrowing
     startBody = try Self.startBody(configuration, bodies)
     self.configuration = configuration
+    inProcess = configuration.execution == .inProcess ? InProcessRunner() : nil
     environment = ChildEnvironment(
       configuration.processOptions.environment, defaults: Self.threadLimits(configuration))
     reactor = try Reactor.shared()
     bell = try Multiprocessing.check(mproc_eventfd(), "eventfd")
     let token = try reactor.add(bell) { [weak self] in self?.bellRang() }
     state.withLock { $0.bellToken = token }
+    if inProcess != nil { return }
     watchIdleness()
     if isOnDemand { return }
     do {
@@ -158,6 +162,7 @@ extension PoolCore {
   func cancelAll(grace: Duration) async {
     fail(queue.close(ProcessError.closed), .cancelled)
     for channel in channels() { channel.cancelAll(grace: grace) }
+    inProcess?.cancel(nil)
     await ledger.waitUntilIdle()
   }
 

@@ -144,6 +144,7 @@ extension WorkerChannel {
     state.outstanding.removeFirst()
     load.store(state.outstanding.count, ordering: .relaxed)
     if state.owesStop { payStop() }
+    if !state.outstanding.isEmpty { noteNewFront() }
     if pool.isOnDemand, state.outstanding.isEmpty { state.idleSince = mproc_now_ns() }
   }
 }

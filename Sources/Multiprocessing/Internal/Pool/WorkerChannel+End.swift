@@ -13,7 +13,12 @@ extension WorkerChannel {
         state.outstanding.all.filter { $0.submission.job === job }.map(\.number), state.process
       )
     }
-    guard let process, let last = numbers.last else { return }
+    if let process { end(numbers, process, grace: grace) }
+  }
+
+  /// Asks the worker to end these records, and ends the worker when it has not in time.
+  func end(_ numbers: [UInt64], _ process: ManagedProcess, grace: Duration?) {
+    guard let last = numbers.last else { return }
     for number in numbers { process.command(MPROC_COMMAND_CANCEL, number: number) }
     guard let grace, let reactor = try? Reactor.shared() else { return }
     reactor.schedule(after: grace) { [weak self] in
@@ -98,6 +103,7 @@ extension WorkerChannel {
   /// The front record ends with the failure of one of its items; those behind it have not run.
   func endFront(item: Int, _ failure: ItemFailure, _ after: inout Aftermath) {
     let entry = state.outstanding.first
+    let failure = entry.isTimedOut ? timeoutFailure : failure
     let submission = entry.submission
     let job = submission.job
     let rest = submission.count - item - 1

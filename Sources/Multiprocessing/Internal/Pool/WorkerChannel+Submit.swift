@@ -134,6 +134,7 @@ extension WorkerChannel {
         submission: submission, arenaOffset: arenaOffset))
     load.store(state.outstanding.count, ordering: .relaxed)
     countItems(submission.count)
+    if state.outstanding.count == 1 { noteNewFront() }
   }
 
   private func define(_ body: PoolBody) -> Bool {

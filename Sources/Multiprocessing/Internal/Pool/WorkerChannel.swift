@@ -68,6 +68,9 @@ final class WorkerChannel: @unchecked Sendable {
     var wasStopped = false
     var owesStop = false
     var idleSince: UInt64 = 0
+    /// Since when the first record is the first, by the reactor's clock; whether a timer looks at it.
+    var frontSince: UInt64 = 0
+    var isWatched = false
     /// Items of tasks that it has been given.
     var sentItems = 0
     var isArmed = false
