@@ -9,7 +9,8 @@ enum Stopped {
   static func run() async throws {
     try await withProcessPool(workers: 1) { pool in
       let running = try SharedArray<Int32>(count: 1)
-      let task = pool.submit(running, timeout: .seconds(3)) { (running: SharedArray<Int32>) -> Int in
+      let task = pool.submit(running, timeout: .seconds(3)) {
+        (running: SharedArray<Int32>) -> Int in
         running[0] = 1
         sleep(5)
         return 7

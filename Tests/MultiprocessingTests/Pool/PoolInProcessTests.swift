@@ -26,9 +26,11 @@ struct PoolInProcessTests {
   func calls() async throws {
     try await withSerialPool { pool async throws in
       #expect(try await pool.run { getpid() } == getpid())
-      #expect(try await pool.run(2, "x") { (n: Int, s: String) async -> String in "\(n)\(s)" } == "2x")
+      #expect(
+        try await pool.run(2, "x") { (n: Int, s: String) async -> String in "\(n)\(s)" } == "2x")
       #expect(try await pool.map(0..<100) { $0 * 2 } == (0..<100).map { $0 * 2 })
-      #expect(try await pool.map(zip(0..<3, ["a", "b", "c"])) { "\($0)\($1)" } == ["0a", "1b", "2c"])
+      #expect(
+        try await pool.map(zip(0..<3, ["a", "b", "c"])) { "\($0)\($1)" } == ["0a", "1b", "2c"])
       try await pool.forEach(0..<5) { _ in }
       #expect(try await pool.results(of: 0..<50) { $0 + 1 }.reduce(0, +) == 1275)
       #expect(try await pool.submit(4) { $0 * $0 }.value == 16)
@@ -37,10 +39,13 @@ struct PoolInProcessTests {
       await pool.resize(to: 2)
       #expect(pool.workerCount == 2)
       var failed: [Int] = []
-      for await (index, result) in pool.outcomes(of: 0..<9, body: { (n: Int) throws -> Int in
-        if n % 4 == 1 { throw Sad(number: n) }
-        return n
-      }) where (try? result.get()) == nil { failed.append(index) }
+      for await (index, result) in pool.outcomes(
+        of: 0..<9,
+        body: { (n: Int) throws -> Int in
+          if n % 4 == 1 { throw Sad(number: n) }
+          return n
+        }) where (try? result.get()) == nil
+      { failed.append(index) }
       #expect(failed.sorted() == [1, 5])
       #expect(pool.statistics.failed == 2)
       #expect(pool.statistics.addsUp && pool.statistics.pending == 0)
