@@ -10,8 +10,14 @@ import Multiprocessing
 @main
 enum Scenarios {
   static func main() async {
-    let arguments = CommandLine.arguments.dropFirst()
+    let arguments = Array(CommandLine.arguments.dropFirst())
     do {
+      if arguments.first == "storm" {
+        guard arguments.count == 4, let tasks = Int(arguments[1]), let kills = Int(arguments[2]),
+          let method = StartMethod(rawValue: arguments[3])
+        else { usage() }
+        return try await Storm.run(tasks: tasks, kills: kills, method: method)
+      }
       switch (arguments.first, arguments.dropFirst().first) {
       case ("smoke", nil): try await Smoke.run()
       case ("side-effects", let path?): try await SideEffects.run(counting: path)
@@ -29,7 +35,9 @@ enum Scenarios {
 
   private static func usage() -> Never {
     let phases = Hold.Phase.allCases.map(\.rawValue).joined(separator: "|")
-    fail("usage: Scenarios smoke | stopped | side-effects FILE | leaks POOLS | hold \(phases)")
+    fail(
+      "usage: Scenarios smoke | stopped | side-effects FILE | leaks POOLS | hold \(phases) | storm TASKS KILLS METHOD"
+    )
   }
 }
 

@@ -129,7 +129,9 @@ struct PoolFailureMatrixTests {
   func map(_ failure: MatrixCell) async throws {
     try await withMatrixPool(failure, chunk: 8) { pool async throws in
       let inputs = (0..<40).map { $0 == 21 ? Cargo(21, failure.stage, failure.mishap) : Cargo($0) }
-      await #expect { try await pool.map(inputs, body: Cargo.carry) } throws: { failure.matches($0) }
+      await #expect { try await pool.map(inputs, body: Cargo.carry) } throws: {
+        failure.matches($0)
+      }
       #expect(pool.statistics.addsUp && pool.statistics.pending == 0)
       #expect(try await pool.map((0..<9).map { Cargo($0) }, body: Cargo.carry).count == 9)
     }

@@ -141,4 +141,12 @@ struct ScenarioTests {
     #expect(lines.last == "stopped passed", "\(lines)")
     #expect(status == 0)
   }
+
+  @Test("in a storm of kills every task ends exactly once", arguments: startMethods)
+  func storm(_ method: StartMethod) throws {
+    let tasks = method == .spawn ? "3000" : "10000"
+    let (lines, status) = try Scenario("storm", tasks, "50", method.rawValue).finish()
+    #expect(lines.last == "storm passed", "\(lines)")
+    #expect(status == 0)
+  }
 }
