@@ -49,7 +49,8 @@ enum Storm {
     require(statistics.submitted == tally.succeeded + tally.crashed, "\(statistics), \(tally)")
     print(
       "\(tally.succeeded) tasks succeeded, \(tally.crashed) crashed,",
-      "\(killed.load(ordering: .relaxed)) processes killed, \(statistics.restarts) workers replaced")
+      "\(killed.load(ordering: .relaxed)) processes killed, \(statistics.restarts) workers replaced"
+    )
     print("storm passed")
   }
 
@@ -58,7 +59,9 @@ enum Storm {
       for number in 0..<count {
         group.addTask {
           do {
-            let result = try await pool.run(number, "\(number)") { work($0) + ($1 == "\($0)" ? 1 : 0) }
+            let result = try await pool.run(number, "\(number)") {
+              work($0) + ($1 == "\($0)" ? 1 : 0)
+            }
             require(result == work(number) + 1, "task \(number) has the result \(result)")
             return true
           } catch ProcessError.crashed(let report) {
@@ -95,12 +98,17 @@ enum Storm {
 
   /// The process that forks this one's workers, from its name; it is a child of ours.
   private static func forkServer() -> pid_t? {
-    guard let listing = unsafe fopen("/proc/self/task/\(getpid())/children", "r") else { return nil }
+    guard let listing = unsafe fopen("/proc/self/task/\(getpid())/children", "r") else {
+      return nil
+    }
     defer { unsafe fclose(listing) }
     var child: pid_t = 0
-    while unsafe withUnsafeMutablePointer(to: &child, { pointer in
-      unsafe withVaList([pointer]) { unsafe vfscanf(listing, "%d", $0) }
-    }) == 1 {
+    while unsafe withUnsafeMutablePointer(
+      to: &child,
+      { pointer in
+        unsafe withVaList([pointer]) { unsafe vfscanf(listing, "%d", $0) }
+      }) == 1
+    {
       var name = [CChar](repeating: 0, count: 32)
       guard let file = unsafe fopen("/proc/\(child)/comm", "r") else { continue }
       defer { unsafe fclose(file) }

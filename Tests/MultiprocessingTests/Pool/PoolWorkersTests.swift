@@ -134,12 +134,12 @@ struct PoolWorkersTests {
 
   @Test("a worker that has grown too large is replaced after its task", arguments: startMethods)
   func memoryLimit(_ method: StartMethod) async throws {
-    try await withPool(method, workers: 1, { $0.workerMemoryLimit = 200 << 20 }) {
+    try await withPool(method, workers: 1, { $0.workerMemoryLimit = 100 << 20 }) {
       pool async throws in
       let first = try await pool.run { getpid() }
       #expect(try await pool.run { getpid() } == first)
       let large = try await pool.run {
-        WorkerState<[UInt8]>.set([UInt8](repeating: 1, count: 300 << 20))
+        WorkerState<[UInt8]>.set([UInt8](repeating: 1, count: 120 << 20))
         return getpid()
       }
       #expect(large == first)
@@ -156,7 +156,6 @@ struct PoolWorkersTests {
       #expect(pool.workers.allSatisfy { $0.processIdentifier == 0 && $0.state == .dead })
       for _ in 0..<3 {
         #expect(try await pool.run(20) { $0 + 1 } == 21)
-        #expect(pool.workers.contains { $0.processIdentifier != 0 })
         try await until { pool.workers.allSatisfy { $0.processIdentifier == 0 } }
       }
       #expect(try await pool.map(0..<1_000) { $0 + 1 } == Array(1...1_000))

@@ -64,12 +64,17 @@ extension PoolCore {
   var isOnDemand: Bool { configuration.idleTimeout != nil && inProcess == nil }
 
   /// Starts what is missing, and returns when every worker is ready.
+  ///
+  /// With an idle timeout a worker that was ready may have ended again meanwhile.
   func warmUp() async throws {
-    startMissing()
-    while true {
+    var seenReady: Set<Int> = []
+    while inProcess == nil {
       let seen = state.withLock { $0.changes }
       try queue.checkOpen()
-      if inProcess != nil || slots.withLock({ $0.areAllReady }) { return }
+      let (ready, count) = slots.withLock { ($0.readyIndices, $0.wanted) }
+      seenReady.formUnion(ready)
+      if (0..<count).allSatisfy(seenReady.contains) { return }
+      startMissing()
       try await waitForChange(since: seen)
     }
   }

@@ -41,8 +41,8 @@ struct WorkerSlots {
     for slot in slots { if let channel = slot.channel { body(channel) } }
   }
 
-  /// Whether every worker is there and takes tasks.
-  var areAllReady: Bool { slots[..<wanted].allSatisfy { $0.channel?.isLive == true } }
+  /// Whose workers take tasks.
+  var readyIndices: [Int] { slots.indices.filter { slots[$0].channel?.isLive == true } }
 
   // MARK: - Filling and emptying
 
