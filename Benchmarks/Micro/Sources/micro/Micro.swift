@@ -1,7 +1,7 @@
 // The costs of a pool, each beside a peer that is measured in the same run: a child task, a task group, and
 // the round trip of a cache line between two CPUs.
 //
-//     swift run -c release micro [run] [map] [start] [large]
+//     swift run -c release micro [run] [map] [start] [large] [recovery]
 
 import Multiprocessing
 
@@ -15,6 +15,7 @@ enum Micro {
     if wants("map") { try await measureMap() }
     if wants("large") { try await measureLarge() }
     if wants("start") { try await measureStart() }
+    if wants("recovery") { try await Recovery.measure() }
     print("cache-line round trip: \(nanoseconds(probe())) ns")
   }
 
