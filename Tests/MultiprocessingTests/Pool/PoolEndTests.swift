@@ -156,4 +156,37 @@ struct PoolEndTests {
     await #expect(throws: CancellationError.self) { try await task.value }
     #expect(!isAlive(flags[0]))
   }
+
+  @Test(
+    "a map that is under way when its pool is drained completes", arguments: startMethods, [1, 2])
+  func mapWhileDraining(_ method: StartMethod, _ workers: Int) async throws {
+    try await withPool(
+      method, workers: workers,
+      {
+        $0.maxTasksPerWorker = 3
+        $0.retry = .afterCrash(max: 2)
+      }
+    ) { pool async throws in
+      let began = try SharedFlags(count: 1)
+      // An input that takes its time, so that now and then nothing is pending.
+      let inputs = (0..<60).lazy.map { n -> (SharedFlags, Int) in
+        usleep(500)
+        return (began, n)
+      }
+      let map = Task {
+        try await pool.map(inputs) { (began: SharedFlags, n: Int) -> Int in
+          began[0] += 1
+          if n == 31, began[0] < 1_000 {
+            began[0] = 1_000
+            Crash.killed.perform()
+          }
+          return n
+        }
+      }
+      try await until { began[0] > 0 }
+      await pool.drain()
+      #expect(try await map.value == Array(0..<60))
+      #expect(pool.statistics.addsUp && pool.statistics.succeeded == 60)
+    }
+  }
 }

@@ -14,6 +14,8 @@ extension PoolCore {
       core: self, job: job,
       sizing: sizing(underestimatedCount: underestimatedCount, isLengthKnown: isLengthKnown))
     if isLengthKnown { job.reserve(underestimatedCount) }
+    ledger.mapBegins()
+    defer { ledger.mapEnds() }
     await withTaskCancellationHandler {
       await pump(&feeder, job, source)
     } onCancel: {

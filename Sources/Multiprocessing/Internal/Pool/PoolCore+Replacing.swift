@@ -5,9 +5,6 @@ internal import CMultiprocessing
 internal import Synchronization
 
 extension PoolCore {
-  /// So many deaths in a row before a worker was ready end the pool.
-  private static let failedStartLimit = 3
-
   /// On the reactor's thread.
   func workerEnded(_ channel: WorkerChannel, _ status: ExitStatus, _ rest: [PendingRecord]) {
     slots.withLock { $0.remove(channel) }
@@ -47,14 +44,6 @@ extension PoolCore {
       let start = now - min(now, limit.interval.nanoseconds)
       state.restartTimes.removeAll { $0 < start }
       return state.restartTimes.count <= limit.count
-    }
-  }
-
-  /// True when that was one too many.
-  func noteFailedStart() -> Bool {
-    state.withLock { state in
-      state.failedStarts += 1
-      return state.failedStarts >= Self.failedStartLimit
     }
   }
 

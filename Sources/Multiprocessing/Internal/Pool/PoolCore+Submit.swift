@@ -46,7 +46,8 @@ extension PoolCore {
       sendPending(to: channel)
     }
     inProcess?.kick(self)
-    if isOnDemand, !queue.isEmpty { startMissing(queue.waitingCount) }
+    // Of a pool that is being drained, too: a map may still need workers.
+    if !queue.isEmpty { startMissing(queue.waitingCount) }
   }
 
   /// How many records of single tasks a worker may have: more than one only when tasks are short, so that

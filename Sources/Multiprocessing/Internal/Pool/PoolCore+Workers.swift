@@ -5,6 +5,9 @@ internal import Glibc
 internal import Synchronization
 
 extension PoolCore {
+  /// So many crashes in a row of `Configuration.onWorkerStart` end the pool.
+  private static let crashedStartLimit = 3
+
   // MARK: - Looking
 
   /// The workers that there are, those that leave included.
@@ -15,16 +18,13 @@ extension PoolCore {
   var workerCount: Int { slots.withLock { $0.wanted } }
 
   var workers: [ProcessPool.WorkerInfo] {
-    let (living, planned) = slots.withLock { slots in
-      (slots.wantedChannels, (0..<slots.wanted).map { slots.cpus($0) })
-    }
     let isClosed = queue.isClosed
-    return living.enumerated().map { index, channel in
-      channel?.info ?? inProcessInfo(index)
+    return slots.withLock { $0.wantedSlots }.enumerated().map { index, slot in
+      slot.channel?.info ?? inProcessInfo(index)
         ?? ProcessPool.WorkerInfo(
           id: index, processIdentifier: 0,
-          state: isClosed || !slots.withLock({ $0.isStarting(index) }) ? .dead : .starting,
-          requestedCPUs: requested(planned[index]), verifiedCPUs: nil, taskCount: 0,
+          state: isClosed || !slot.isStarting ? .dead : .starting,
+          requestedCPUs: requested(slot.cpus), verifiedCPUs: nil, taskCount: 0,
           residentByteCount: 0)
     }
   }
@@ -74,18 +74,30 @@ extension PoolCore {
     }
   }
 
-  /// Starts a worker for a place that was claimed, and tries again when that fails.
+  /// Starts a worker for a place that was claimed, or tries again later.
   private func start(_ index: Int) {
-    while slots.withLock({ $0.isStillWanted(index) }) {
-      do {
-        return try adopt(try launch(index))
-      } catch {
-        if queue.isClosed { break }
-        if noteFailedStart() { return close(error, kills: true) }
-      }
+    do {
+      if slots.withLock({ $0.isStillWanted(index) }) { return try adopt(try launch(index)) }
+    } catch {
+      slots.withLock { $0.giveUpStarting(index) }
+      if !queue.isClosed { startFailed(error) }
     }
-    slots.withLock { $0.giveUpStarting(index) }
     noteChange()
+  }
+
+  /// What the kernel refuses now it may grant in a moment. A pool without any worker gives up after a second.
+  private func startFailed(_ error: ProcessError) {
+    let failures = state.withLock { state in
+      state.failedStarts += 1
+      return state.failedStarts
+    }
+    if failures > 7, slots.withLock({ $0.channels.isEmpty }) { return close(error, kills: true) }
+    slots.withLock { $0.isHeldBack = true }
+    reactor.schedule(after: .milliseconds(10 << min(failures - 1, 7))) { [weak self] in
+      guard let self else { return }
+      slots.withLock { $0.isHeldBack = false }
+      if queue.needsWorkers { startMissing(isOnDemand ? 1 : .max) }
+    }
   }
 
   private func launch(_ index: Int) throws(ProcessError) -> WorkerChannel.Launched {
@@ -166,14 +178,21 @@ extension PoolCore {
     case nil: becameReady(channel)
     case .crashed(let report)?:
       // The worker's end is about to be noticed, and another one started.
-      if noteFailedStart() { close(ProcessError.crashed(report), kills: true) }
+      let crashes = state.withLock { state in
+        state.crashedStarts += 1
+        return state.crashedStarts
+      }
+      if crashes >= Self.crashedStartLimit { close(ProcessError.crashed(report), kills: true) }
     case .cancelled?: break
     case let failure?: close(failure.error, kills: true)
     }
   }
 
   private func becameReady(_ channel: WorkerChannel) {
-    state.withLock { $0.failedStarts = 0 }
+    state.withLock { state in
+      state.failedStarts = 0
+      state.crashedStarts = 0
+    }
     channel.becomeReady()
     sendPending(to: channel)
     noteChange()

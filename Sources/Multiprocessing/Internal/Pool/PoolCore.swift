@@ -6,7 +6,9 @@ internal import Synchronization
 final class PoolCore: Sendable {
   struct State {
     var restartTimes: [UInt64] = []
+    /// In a row, since a worker was ready.
     var failedStarts = 0
+    var crashedStarts = 0
     var bellToken: Reactor.Token?
     /// Counts what happens to workers; who waits for the next such thing.
     var changes: UInt64 = 0

@@ -36,6 +36,8 @@ final class PoolLedger: Sendable {
   }
 
   private let counts = Mutex(ProcessPool.Statistics())
+  /// Maps that still submit: what they have not submitted yet is accepted, too.
+  private let maps = Atomic<Int>(0)
   private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
   /// Set before a waiter looks at `pending`, read after `pending` became 0: one of the two sees the other.
   private let hasWaiters = Atomic<Bool>(false)
@@ -82,7 +84,16 @@ final class PoolLedger: Sendable {
     } && hasWaiters.load(ordering: .sequentiallyConsistent)
   }
 
-  private var isIdle: Bool { counts.withLock { $0.pending == 0 } }
+  func mapBegins() { maps.add(1, ordering: .sequentiallyConsistent) }
+
+  func mapEnds() {
+    maps.subtract(1, ordering: .sequentiallyConsistent)
+    wakeWaiters()
+  }
+
+  private var isIdle: Bool {
+    maps.load(ordering: .sequentiallyConsistent) == 0 && counts.withLock { $0.pending == 0 }
+  }
 
   /// Resumes who waits, when nothing is pending.
   func wakeWaiters() {

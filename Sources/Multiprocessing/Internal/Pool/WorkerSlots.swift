@@ -4,7 +4,7 @@ internal import ProcessorTopology
 
 /// Which workers there are, by index, and which are missing.
 struct WorkerSlots {
-  private struct Slot {
+  struct Slot {
     var channel: WorkerChannel?
     /// What the placement gives the worker; empty: it is not bound.
     var cpus: CPUSet
@@ -15,6 +15,8 @@ struct WorkerSlots {
   private var slots: [Slot]
   /// The size of the pool.
   private(set) var wanted: Int
+  /// Starting has failed: nothing is started for a while.
+  var isHeldBack = false
 
   init(_ plan: [CPUSet]) {
     slots = plan.map { Slot(cpus: $0) }
@@ -25,16 +27,13 @@ struct WorkerSlots {
 
   var channels: [WorkerChannel] { slots.compactMap(\.channel) }
 
-  /// By index; nil where there is none now.
-  var wantedChannels: [WorkerChannel?] { slots[..<wanted].map(\.channel) }
+  var wantedSlots: [Slot] { Array(slots[..<wanted]) }
 
   func channel(_ index: Int) -> WorkerChannel? {
     index < slots.count ? slots[index].channel : nil
   }
 
   func cpus(_ index: Int) -> CPUSet { slots[index].cpus }
-
-  func isStarting(_ index: Int) -> Bool { slots[index].isStarting }
 
   /// Calls `body` on each worker, without an array.
   func forEach(_ body: (WorkerChannel) -> Void) {
@@ -49,6 +48,7 @@ struct WorkerSlots {
   /// Up to `limit` places without a worker, which the caller is to start.
   mutating func claimEmpty(_ limit: Int) -> [Int] {
     var claimed: [Int] = []
+    if isHeldBack { return [] }
     for index in 0..<wanted where claimed.count < limit {
       guard slots[index].channel == nil, !slots[index].isStarting else { continue }
       slots[index].isStarting = true
