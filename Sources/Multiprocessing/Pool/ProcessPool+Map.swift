@@ -135,18 +135,28 @@ extension ProcessPool {
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,
     isTuple: Bool = false
   ) async throws -> [Output] where Inputs.Element: Transferable {
-    try await collect(inputs, reference, decoder, isTuple, itemSource(inputs))
+    // A closure that escapes, as streams have it, would cost as much as the rest of an item.
+    if var plain = PlainInputs(inputs) {
+      return try await collect(inputs, reference, decoder, isTuple) { limit, draft in
+        plain.pull(limit, of: inputs, into: &draft)
+      }
+    }
+    return try await collect(inputs, reference, decoder, isTuple: isTuple) {
+      input, writer, context in
+      try encodeResult(input, into: &writer, context)
+    }
   }
 
   /// A map whose inputs `encode` writes.
   private func collect<Inputs: Sequence, Output>(
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,
     isTuple: Bool = false,
-    _ encode: @escaping (Inputs.Element, inout ByteWriter, OutgoingTransfer) throws -> Void
+    _ encode: (Inputs.Element, inout ByteWriter, OutgoingTransfer) throws -> Void
   ) async throws -> [Output] {
-    try await collect(
-      inputs, reference, decoder, isTuple,
-      itemSource(inputs) { input, draft in try encode(input, &draft.writer, draft.context) })
+    var iterator = inputs.makeIterator()
+    return try await collect(inputs, reference, decoder, isTuple) { limit, draft in
+      try pullItems(&iterator, limit, &draft, encode)
+    }
   }
 
   private func collect<Inputs: Sequence, Output>(

@@ -104,31 +104,30 @@ where Inputs.Element: Transferable {
 }
 
 /// A sequence whose elements are arguments.
-func itemSource<Inputs: Sequence>(_ inputs: Inputs) -> ItemSource
+private func itemSource<Inputs: Sequence>(_ inputs: Inputs) -> ItemSource
 where Inputs.Element: Transferable {
   if var plain = PlainInputs(inputs) {
     return { limit, draft in plain.pull(limit, of: inputs, into: &draft) }
   }
-  return itemSource(inputs) { input, draft in
-    try encodeResult(input, into: &draft.writer, draft.context)
+  var iterator = inputs.makeIterator()
+  return { limit, draft in
+    try pullItems(&iterator, limit, &draft) { try encodeResult($0, into: &$1, $2) }
   }
 }
 
-/// A sequence whose elements `encode` writes.
-func itemSource<Inputs: Sequence>(
-  _ inputs: Inputs, _ encode: @escaping (Inputs.Element, inout RecordDraft) throws -> Void
-) -> ItemSource {
-  var iterator = inputs.makeIterator()
-  return { limit, draft in
-    var count = 0
-    while count < limit, !draft.isFull {
-      guard let input = iterator.next() else { break }
-      try encode(input, &draft)
-      draft.itemEnded()
-      count += 1
-    }
-    return count == 0 ? .end : .items(count)
+/// Writes the next elements, each as `encode` does.
+func pullItems<Iterator: IteratorProtocol>(
+  _ iterator: inout Iterator, _ limit: Int, _ draft: inout RecordDraft,
+  _ encode: (Iterator.Element, inout ByteWriter, OutgoingTransfer) throws -> Void
+) throws -> Pulled {
+  var count = 0
+  while count < limit, !draft.isFull {
+    guard let input = iterator.next() else { break }
+    try encode(input, &draft.writer, draft.context)
+    draft.itemEnded()
+    count += 1
   }
+  return count == 0 ? .end : .items(count)
 }
 
 /// Pulls from an asynchronous sequence in a task of its own, as far as the consumer asks.

@@ -59,6 +59,8 @@ struct Feeder: ~Copyable {
   private var sizing: ChunkSizing
   private let scratch: UnsafeMutableRawBufferPointer
   private let keepsBoundaries: Bool
+  /// Where the records of a batch end; kept for its memory.
+  private var recordEnds: [Int] = []
   /// The last worker did not take all that it was sent.
   private var overflowed = false
   /// The input has nothing now.
@@ -121,7 +123,7 @@ struct Feeder: ~Copyable {
     _ chunk: Int, records: Int, to channel: WorkerChannel?, _ source: ItemSource
   ) -> Bool {
     var draft = unsafe RecordDraft(scratch, keepsBoundaries: keepsBoundaries)
-    var recordEnds: [Int] = []
+    recordEnds.removeAll(keepingCapacity: true)
     var count = 0
     var last = 0
     var failure: (any Error)?
