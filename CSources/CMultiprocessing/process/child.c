@@ -2,7 +2,6 @@
  * for every start method. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,20 +35,6 @@ void mproc__reset_signals(void) {
   }
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-int mproc__arm_lifeline(int lifeline) {
-  struct pollfd end = {.fd = lifeline, .events = POLLIN};
-  /* The owner is the group, so that grandchildren in it go too. Nothing is
-   * ever written to the pipe: the only event is its closing. */
-  if (fcntl(lifeline, F_SETOWN, -getpgrp()) < 0 ||
-      fcntl(lifeline, F_SETSIG, SIGKILL) < 0 ||
-      fcntl(lifeline, F_SETFL, O_ASYNC) < 0)
-    return -errno;
-  /* The signal is not retroactive. */
-  if (poll(&end, 1, 0) != 0)
-    _exit(0);
-  return 0;
 }
 
 static int set_streams(const struct mproc_start *start) {

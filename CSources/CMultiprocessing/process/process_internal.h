@@ -16,14 +16,17 @@ int mproc__pidfd_open(pid_t pid);
 
 /* Signals as a new program has them: nothing blocked, nothing caught. */
 void mproc__reset_signals(void);
-/* From here on the kernel kills this process's group when the application's
- * end of the lifeline closes. */
-int mproc__arm_lifeline(int lifeline);
 /* Everything that `start` asks for, then READY or FAILED on the control
  * socket. */
 int mproc__set_up(const struct mproc_start *start);
 /* Set-up, the Swift side, exit. */
 _Noreturn void mproc__run_child(const struct mproc_start *start);
+
+/* lifeline.c */
+
+/* From here on the kernel kills this process's group when the application's
+ * end of the lifeline closes. */
+int mproc__arm_lifeline(int lifeline);
 
 /* start_message.c */
 
