@@ -31,8 +31,15 @@ struct check {
     bool skip; /* cannot say anything in this build */
 };
 
+/* Asked for with -w: nothing is left out to save time. */
+extern bool whole_sweep;
+
+/* Ends the check as one that can say nothing here. */
+_Noreturn void skip_check(const char *reason);
+
 extern const struct check layout_checks[], ring_checks[], stress_checks[],
-    corrupt_checks[], kill_checks[], arena_checks[];
+    corrupt_checks[], kill_checks[], preempt_checks[], lifeline_checks[],
+    mutant_checks[], arena_checks[];
 
 /* Ends the check with a message; also in its child processes and threads. */
 #define REQUIRE(condition)                                                     \
@@ -58,6 +65,7 @@ static inline uint8_t pattern(uint64_t number, size_t index)
 {
     return (uint8_t)((number * 167 + index * 13) ^ (index >> 8));
 }
+
 
 void fill_pattern(void *payload, size_t size, uint64_t number);
 bool has_pattern(const void *payload, size_t size, uint64_t number);

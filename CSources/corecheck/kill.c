@@ -1,195 +1,169 @@
 /*
- * SIGKILL after each single instruction of a worker's work on one record. The
- * worker steps itself: with the trap flag set every instruction raises
- * SIGTRAP, whose handler kills the process at step N. The survivor then checks
- * what it finds. x86-64 only: arm64 has no trap flag for programs.
+ * SIGKILL at every instruction of a worker, through whole exchanges. After
+ * each kill the application does what it does after a worker's death, and
+ * every item must have its one right outcome.
  */
 #include "check.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#if defined(__x86_64__) && !UNDER_TSAN
-#define CAN_STEP 1
-#else
-#define CAN_STEP 0
-#endif
+#include "exchange.h"
+#include "step.h"
 
-#define CAPACITY 4096
-#define RESULTS 3
-#define RESULT_SIZE 40
+/* Positions of the rings at the start: some records later they wrap. */
+#define NEAR_THE_END (4 * POOL_CAPACITY - 1000)
 
-static volatile long steps_left;
+/* Each lets the worker come into another situation. */
+static const struct exchange_options variants[] = {
+    {LAZY, 20, POOL_ARENA, POOL_WINDOW, NEAR_THE_END},     /* no arena */
+    {LAZY, 3, POOL_LARGE_ARENA, POOL_WINDOW, NEAR_THE_END}, /* no room */
+    {LAZY, 60, POOL_LARGE_ARENA, 2, NEAR_THE_END},         /* no records */
+    {EAGER, 0, POOL_ARENA, POOL_WINDOW, NEAR_THE_END},
+};
+#define VARIANT_COUNT (sizeof variants / sizeof variants[0])
 
-static void on_trap(int signal_number)
+/* Ends the check as skipped where this way does not work. */
+static void require_way(enum step_way way)
 {
-    (void)signal_number;
-    if (--steps_left <= 0)
-        kill(getpid(), SIGKILL);
+    const char *reason = step_reason_against(way);
+
+    if (reason != NULL)
+        skip_check(reason);
+    pool_script_prepare();
 }
 
-static inline void stepping(bool on)
+/* The first records are there before the worker is. */
+static struct exchange *start(const struct exchange_options *options)
 {
-#if CAN_STEP
-    if (on)
-        __asm__ volatile("sub $128, %%rsp; pushfq; orl $0x100, (%%rsp);"
-                         "popfq; add $128, %%rsp" ::: "memory", "cc");
-    else
-        __asm__ volatile("sub $128, %%rsp; pushfq; andl $~0x100, (%%rsp);"
-                         "popfq; add $128, %%rsp" ::: "memory", "cc");
-#else
-    (void)on;
-#endif
+    struct exchange *exchange = exchange_open(options);
+
+    pool_turn(&exchange->application);
+    return exchange;
 }
 
-static inline __attribute__((always_inline)) void
-store_result(uint8_t *payload, uint32_t item)
+static struct step_plan plan_of(struct exchange *exchange, long stride)
 {
-    for (size_t i = 0; i < RESULT_SIZE; i++)
-        payload[item * RESULT_SIZE + i] = pattern(item, i);
+    return (struct step_plan){.body = exchange_run_worker,
+                              .at_step = exchange_survey,
+                              .context = exchange, .stride = stride};
 }
 
-/* What a worker does with a chunk, in the order the protocol asks for. */
-static void run_one_record(struct mproc_channel *worker)
+static void finish(struct exchange *exchange, struct exchange_seen *seen)
 {
-    const void *payload;
-    uint8_t *results;
-    uint32_t kind;
-    size_t size;
-
-    if (mproc_ring_peek(worker, &payload, &size, &kind) != 1)
-        _exit(2);
-    mproc_channel_set_cursor(worker, 0, 0);
-    mproc_ring_clear_partial(worker);
-    mproc_channel_set_accepted(worker, worker->head);
-    results = mproc_ring_reserve(worker, RESULTS * RESULT_SIZE);
-    if (results == NULL)
-        _exit(3);
-    mproc_ring_set_partial(worker);
-    for (uint32_t item = 0; item < RESULTS; item++) {
-        store_result(results, item);
-        mproc_channel_set_cursor(worker, item + 1,
-                                 (uint64_t)(item + 1) * RESULT_SIZE);
-    }
-    mproc_ring_commit(worker, RESULTS * RESULT_SIZE, kind);
-    mproc_ring_publish(worker);
-    mproc_ring_consume(worker);
-    mproc_ring_publish_head(worker);
+    pool_turn(&exchange->application);
+    exchange_require_complete(exchange);
+    REQUIRE(exchange->points > 0 && exchange->bad == 0);
+    exchange_add_seen(seen, exchange);
+    exchange_close(exchange);
 }
 
-/* A pair whose next completion wraps when `wraps`, and its submission. */
-static void prepare(struct pair *pair, bool wraps)
+/* A sweep that leaves out a situation says less than it promises. */
+static void require_all_seen(const struct exchange_seen *seen)
 {
-    uint64_t start = UINT64_MAX + 1 - (wraps ? 64 : 1024);
-    void *payload;
-
-    pair_open(pair, CAPACITY, start, TWO_MAPPINGS);
-    for (uint64_t number = 1; number <= 2; number++) {
-        payload = mproc_ring_reserve(&pair->application, 24);
-        REQUIRE(payload != NULL);
-        fill_pattern(payload, 24, number);
-        mproc_ring_commit(&pair->application, 24, (uint32_t)number);
-    }
-    mproc_ring_publish(&pair->application);
-}
-
-static void check_results(const uint8_t *payload, uint32_t items)
-{
-    for (uint32_t item = 0; item < items; item++)
-        REQUIRE(has_pattern(payload + item * RESULT_SIZE, RESULT_SIZE, item));
-}
-
-/* What must hold for the survivor; returns which stage the worker reached. */
-static int survey(struct pair *pair, uint64_t start)
-{
-    struct mproc_channel *application = &pair->application;
-    const void *payload;
-    uint32_t kind, items;
-    uint64_t bytes, accepted = mproc_channel_peer_accepted(application);
-    size_t size;
-    int found = mproc_ring_peek(application, &payload, &size, &kind);
-    int partial;
-
-    REQUIRE(found == 0 || found == 1);
-    REQUIRE(pair->b_reader.header->head == start ||
-            (found == 1 && pair->b_reader.header->head == start + 32));
-    if (found == 1) {
-        REQUIRE(size == RESULTS * RESULT_SIZE && kind == 1);
-        check_results(payload, RESULTS);
-        mproc_ring_consume(application);
-        REQUIRE(mproc_ring_peek(application, &payload, &size, &kind) == 0);
-        REQUIRE(accepted == start);
-        return RESULTS + 2;
-    }
-    mproc_channel_peer_cursor(application, &items, &bytes);
-    REQUIRE(items <= RESULTS && bytes == (uint64_t)items * RESULT_SIZE);
-    partial = mproc_ring_peek_partial(application, bytes, &payload);
-    REQUIRE(partial == 1 || (partial == 0 && items == 0));
-    if (accepted != start) {
-        REQUIRE(accepted == 0 && items == 0);
-        return 0;
-    }
-    if (partial == 1)
-        check_results(payload, items);
-    return 1 + (int)items;
-}
-
-static void kill_after_every_instruction(bool wraps)
-{
-    const long stride = UNDER_SANITIZER ? 23 : 1;
-    const uint64_t start = UINT64_MAX + 1 - (wraps ? 64 : 1024);
-    bool seen[RESULTS + 3] = {false};
-    int status = 0, last = 0;
-    long kills = 0;
-
-    for (long step = 1; !WIFEXITED(status) || kills == 0; step += stride) {
-        struct pair pair;
-        pid_t pid;
-        int stage;
-
-        prepare(&pair, wraps);
-        pid = fork();
-        if (pid == 0) {
-            signal(SIGTRAP, on_trap);
-            steps_left = step;
-            stepping(true);
-            run_one_record(&pair.worker);
-            stepping(false);
-            _exit(0);
-        }
-        REQUIRE(waitpid(pid, &status, 0) == pid);
-        REQUIRE(WIFEXITED(status) ? WEXITSTATUS(status) == 0
-                                  : WTERMSIG(status) == SIGKILL);
-        kills += WIFSIGNALED(status);
-        stage = survey(&pair, start);
-        REQUIRE(stage >= last);
-        REQUIRE(WIFSIGNALED(status) || stage == RESULTS + 2);
-        seen[stage] = true;
-        last = stage;
-        pair_close(&pair);
-    }
-    printf("       %ld kills\n", kills);
-    for (int i = 0; i < RESULTS + 3; i++)
-        REQUIRE(seen[i]);
+    printf("       %ld charge an item, %ld save results, %ld hand records "
+           "on\n       %ld idle, %ld without room, %ld without arena\n",
+           seen->charged, seen->kept, seen->handed_on, seen->idle,
+           seen->no_room, seen->no_arena);
+    REQUIRE(seen->charged > 0 && seen->kept > 0 && seen->handed_on > 0);
+    REQUIRE(seen->idle > 0 && seen->no_room > 0 && seen->no_arena > 0);
 }
 
 static void killed_at_every_instruction(void)
 {
-    kill_after_every_instruction(false);
+    const long stride = whole_sweep ? 1 : UNDER_SANITIZER ? 497 : 13;
+    struct exchange_seen seen = {0};
+    long kills = 0;
+
+    require_way(STEP_BY_TRAP_FLAG);
+    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+        struct exchange *exchange = start(&variants[i]);
+        struct step_plan plan = plan_of(exchange, stride);
+        long count = step_killing(&plan);
+
+        REQUIRE(count == exchange->points);
+        kills += count;
+        finish(exchange, &seen);
+    }
+    printf("       %ld kills, stride %ld\n", kills, stride);
+    require_all_seen(&seen);
 }
 
-static void killed_at_every_instruction_while_wrapping(void)
+/* MARK: - Stopped instead of killed */
+
+static void stopped_wherever_the_rings_wrap(void)
 {
-    kill_after_every_instruction(true);
+    const uint64_t step = whole_sweep ? 208 : UNDER_SANITIZER ? 2040 : 680;
+    const long stride = whole_sweep ? 1 : UNDER_SANITIZER ? 13 : 5;
+    const enum step_way way = step_way_here();
+    struct exchange_seen seen = {0};
+    long points = 0;
+
+    pool_script_prepare();
+    for (uint64_t place = 8; place < POOL_CAPACITY; place += step) {
+        struct exchange_options options =
+            variants[place / step % VARIANT_COUNT];
+        struct exchange *exchange;
+        struct step_plan plan;
+
+        options.start = POOL_CAPACITY + place;
+        options.delay = (long)(place / step * 7 % 80);
+        exchange = start(&options);
+        plan = plan_of(exchange, stride);
+        points += step_through(way, &plan);
+        finish(exchange, &seen);
+    }
+    printf("       %ld points\n", points);
+}
+
+/* MARK: - By ptrace, which arm64 has too */
+
+static void stopped_by_ptrace(void)
+{
+    struct exchange_seen seen = {0};
+    long points = 0;
+
+    require_way(STEP_BY_PTRACE);
+    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+        struct exchange *exchange = start(&variants[i]);
+        struct step_plan plan = plan_of(exchange, 1);
+
+        points += step_through(STEP_BY_PTRACE, &plan);
+        finish(exchange, &seen);
+    }
+    printf("       %ld points\n", points);
+    require_all_seen(&seen);
+}
+
+/* Each kill is a run of its own, from the first instruction. */
+static void killed_by_ptrace(void)
+{
+    const long kills = whole_sweep ? 20 : 4;
+    uint64_t random = 2026;
+
+    require_way(STEP_BY_PTRACE);
+    for (long i = 0; i < kills; i++) {
+        long steps = (long)((next_random(&random) >> 8) % 12000) + 1;
+        struct exchange *exchange =
+            start(&variants[(size_t)i % VARIANT_COUNT]);
+        struct step_plan plan = plan_of(exchange, 1);
+
+        plan.at_step = exchange_take_turn;
+        REQUIRE(step_and_kill(STEP_BY_PTRACE, &plan, steps));
+        exchange_survey(exchange);
+        REQUIRE(exchange->bad == 0);
+        exchange_close(exchange);
+    }
+    printf("       %ld kills\n", kills);
 }
 
 const struct check kill_checks[] = {
-    {"a worker killed at any instruction leaves a sound ring",
-     killed_at_every_instruction, !CAN_STEP},
-    {"a worker killed at any instruction of a wrap leaves a sound ring",
-     killed_at_every_instruction_while_wrapping, !CAN_STEP},
+    {"sweep: a worker killed at any instruction loses one item at most",
+     killed_at_every_instruction, UNDER_TSAN},
+    {"sweep: what a stopped worker leaves is whole wherever the rings wrap",
+     stopped_wherever_the_rings_wrap, UNDER_TSAN},
+    {"sweep: a worker stopped by ptrace anywhere loses one item at most",
+     stopped_by_ptrace, UNDER_SANITIZER},
+    {"sweep: a worker killed by ptrace loses one item at most",
+     killed_by_ptrace, UNDER_SANITIZER},
     {NULL, NULL, false},
 };

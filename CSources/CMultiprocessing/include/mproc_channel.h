@@ -142,6 +142,17 @@ mproc_channel_peer_cursor(const struct mproc_channel *channel,
     *bytes = cursor >> 24;
 }
 
+/* The caller's own cursor, which it alone writes. */
+static inline void
+mproc_channel_own_cursor(const struct mproc_channel *channel,
+                         uint32_t *items, uint64_t *bytes)
+{
+    uint64_t cursor = mproc_load_relaxed(&channel->own->cursor);
+
+    *items = (uint32_t)(cursor & 0xffffffu);
+    *bytes = cursor >> 24;
+}
+
 /* MARK: - Commands and placement */
 
 /* The application's command word; its meaning is the caller's. */

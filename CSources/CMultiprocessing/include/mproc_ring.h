@@ -105,6 +105,16 @@ static inline void *mproc_ring_reserve_most(struct mproc_channel *channel,
     return payload;
 }
 
+/* Where the payload of the current reservation lies. */
+static inline void *
+mproc_ring_reserved(const struct mproc_channel *channel)
+{
+    uint64_t position = channel->tail + channel->padding;
+
+    return channel->own_ring + (position & (channel->own_capacity - 1)) +
+           MPROC_RECORD_HEADER_SIZE;
+}
+
 /*
  * Ends the reservation with its first `payload_size` bytes as a record of
  * `kind` (not 0). The peer sees it with the next publish; channel->tail is
@@ -169,6 +179,8 @@ static inline int mproc_ring_refresh_limit(struct mproc_channel *channel)
  * Tells the application where the payload of the current reservation lies, so
  * that it can save from it, after a crash, the results that the cursor counts.
  * Renewed with every reservation for the record; cleared by clear_partial.
+ * What the cursor counts must be published before the room is used for
+ * anything else: reserving again gives the same room.
  */
 static inline void mproc_ring_set_partial(struct mproc_channel *channel)
 {

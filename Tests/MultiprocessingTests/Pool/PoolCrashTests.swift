@@ -92,6 +92,22 @@ struct PoolCrashTests {
     }
   }
 
+  @Test("results that outgrew the ring before a crash have succeeded", arguments: startMethods)
+  func crashAfterLargeResults(_ method: StartMethod) async throws {
+    try await withPool(method, workers: 1, { $0.chunkSize = .fixed(8) }) { pool async throws in
+      let error = await #expect(throws: ProcessError.self) {
+        try await pool.map(0..<8) { (n: Int) -> [UInt8] in
+          if n == 6 { Crash.killed.perform() }
+          return [UInt8](repeating: UInt8(n), count: n % 3 == 2 ? 300_000 : n)
+        }
+      }
+      #expect(try crashReport(of: error).taskIndex == 6)
+      #expect(pool.statistics.crashed == 1)
+      #expect(pool.statistics.succeeded == 6)
+      #expect(pool.statistics.addsUp)
+    }
+  }
+
   @Test(
     "a worker killed while it is idle is replaced, and no task is lost", arguments: startMethods)
   func killedWhileIdle(_ method: StartMethod) async throws {

@@ -124,6 +124,16 @@ struct PoolMapTests {
     }
   }
 
+  @Test("results that outgrow the ring amid a chunk keep their order", arguments: startMethods)
+  func largeAmidChunk(_ method: StartMethod) async throws {
+    try await withPool(method, workers: 1, { $0.chunkSize = .fixed(8) }) { pool async throws in
+      let sizes = (0..<64).map { $0 % 5 == 3 ? 300_000 : $0 }
+      let results = try await pool.map(sizes) { [UInt8](repeating: UInt8($0 & 63), count: $0) }
+      #expect(results == sizes.map { [UInt8](repeating: UInt8($0 & 63), count: $0) })
+      #expect(pool.statistics.succeeded == 64)
+    }
+  }
+
   @Test("a chunk of a fixed size goes to one worker", arguments: startMethods, [1, 7])
   func fixedChunks(_ method: StartMethod, _ size: Int) async throws {
     try await withPool(method, { $0.chunkSize = .fixed(size) }) { pool in

@@ -3,7 +3,7 @@
 // Everything that the application needs to know after a crash is in shared memory before it matters: the
 // record is accepted before its first item runs, the cursor moves on when an item's result is stored, and a
 // result becomes visible with one store of the tail. A kill between any two of these loses exactly the item
-// that ran.
+// that ran. `CSources/corecheck/pool_worker.c` has the same order of steps, and is killed at each instruction.
 
 internal import CMultiprocessing
 internal import Glibc
@@ -281,9 +281,10 @@ private final class Worker: @unchecked Sendable {
       number: task.number, first: first, count: count, flags: isLast ? CompletionHeader.isLast : 0)
     if began != 0 { header.nanoseconds = UInt32(clamping: mproc_now_ns() - began) }
     if writer.isSpilled {
+      let rest = sendCounted(&header)
+      guard header.count > 0 else { return }
       unsafe writer.withBytes { bytes in
-        unsafe sendThroughArena(
-          UnsafeRawBufferPointer(rebasing: bytes[MemoryLayout<CompletionHeader>.size...]), header)
+        unsafe sendThroughArena(UnsafeRawBufferPointer(rebasing: bytes[rest...]), header)
       }
     } else {
       let size = writer.count
@@ -291,6 +292,24 @@ private final class Worker: @unchecked Sendable {
       unsafe mproc_ring_commit(channel, size, CompletionKind.values)
       publish()
     }
+  }
+
+  /// An output that outgrew its room: sends what the cursor counts of it, which still lies in the room and is
+  /// looked for there after a crash until it is published; the room is used again only then. Takes it off
+  /// `header`; where the rest of the output begins.
+  private func sendCounted(_ header: inout CompletionHeader) -> Int {
+    var items: UInt32 = 0
+    var byteCount: UInt64 = 0
+    unsafe mproc_channel_own_cursor(channel, &items, &byteCount)
+    guard items > header.first else { return MemoryLayout<CompletionHeader>.size }
+    let counted = CompletionHeader(
+      number: header.number, first: header.first, count: items - header.first, flags: 0)
+    unsafe mproc_ring_reserved(channel).storeBytes(of: counted, as: CompletionHeader.self)
+    unsafe mproc_ring_commit(channel, Int(byteCount), CompletionKind.values)
+    publish()
+    header.first += counted.count
+    header.count -= counted.count
+    return Int(byteCount)
   }
 
   private func sendThroughArena(_ bytes: UnsafeRawBufferPointer, _ header: CompletionHeader) {
