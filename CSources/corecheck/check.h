@@ -39,7 +39,7 @@ _Noreturn void skip_check(const char *reason);
 
 extern const struct check layout_checks[], ring_checks[], stress_checks[],
     corrupt_checks[], kill_checks[], preempt_checks[], lifeline_checks[],
-    mutant_checks[], arena_checks[];
+    mutant_checks[], hostile_checks[], arena_checks[];
 
 /* Ends the check with a message; also in its child processes and threads. */
 #define REQUIRE(condition)                                                     \
@@ -66,6 +66,9 @@ static inline uint8_t pattern(uint64_t number, size_t index)
     return (uint8_t)((number * 167 + index * 13) ^ (index >> 8));
 }
 
+/* Another value for a word of a ring of 4096 bytes, mostly near the truth:
+ * what chance alone would write is refused at once. */
+uint64_t plausible_word(uint64_t good, uint64_t *random);
 
 void fill_pattern(void *payload, size_t size, uint64_t number);
 bool has_pattern(const void *payload, size_t size, uint64_t number);

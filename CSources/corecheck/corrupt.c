@@ -40,7 +40,8 @@ static void segment_between_guards(struct mproc_segment *segment,
     segment->header->tail = segment->header->head = start;
 }
 
-/* A ring with records of several sizes, one of them after padding. */
+/* A ring with records of several sizes, one of them after padding, and behind
+ * them one that is still being written. */
 static void target_open(struct target *target, uint64_t start)
 {
     static const size_t sizes[] = {8, 0, 100, 24, 1000, 1, 64};
@@ -69,11 +70,17 @@ static void target_open(struct target *target, uint64_t start)
         mproc_ring_publish_head(&target->channel);
         REQUIRE(mproc_ring_refresh_limit(&target->writer) == 0);
     }
+    REQUIRE(mproc_ring_reserve(&target->writer, 400) != NULL);
+    mproc_ring_set_partial(&target->writer);
+    mproc_channel_set_cursor(&target->writer, 3, 360);
+    mproc_channel_set_accepted(&target->writer, start);
+    mproc_channel_set_cpu(&target->writer, 1);
     target->words = (uint64_t *)target->peer.header;
     memcpy(target->good, target->words, sizeof target->good);
 }
 
 static volatile uint8_t sink;
+static long partials; /* found */
 
 /* Everything that a reader does, with every byte it is given read. */
 static void read_all(struct target *target, const struct mproc_channel *saved)
@@ -102,6 +109,7 @@ static void read_all(struct target *target, const struct mproc_channel *saved)
     mproc_channel_peer_cursor(&channel, &items, &bytes);
     found = mproc_ring_peek_partial(&channel, bytes, &payload);
     REQUIRE(found == 0 || found == 1 || found == -EPROTO);
+    partials += found == 1;
     for (size_t i = 0; found == 1 && i < bytes; i++)
         sink = ((const uint8_t *)payload)[i];
     found = mproc_ring_refresh_limit(&channel);
@@ -112,8 +120,8 @@ static void read_all(struct target *target, const struct mproc_channel *saved)
     mproc_channel_peer_sleeps(&channel, MPROC_WORD_TAIL);
 }
 
-/* Mostly what lies near the truth: chance alone is refused at once. */
-static uint64_t plausible(uint64_t good, uint64_t *random)
+
+uint64_t plausible_word(uint64_t good, uint64_t *random)
 {
     uint64_t value = next_random(random);
     uint64_t small = (value >> 8) % 9;
@@ -158,12 +166,33 @@ static void one_word_false(void)
             if (word >= 120 && word < 512)
                 continue; /* the crash record and reserved bytes */
             for (int i = 0; i < (UNDER_SANITIZER ? 100 : 500); i++) {
-                target.words[word] = plausible(target.good[word], &random);
+                target.words[word] = plausible_word(target.good[word], &random);
                 read_all(&target, &saved);
             }
             target.words[word] = target.good[word];
         }
     }
+}
+
+/* The words of the header that a reader reads; the first two are read
+ * together, and most often. */
+static size_t header_word(uint64_t pick)
+{
+    static const size_t offsets[] = {
+        offsetof(struct mproc_segment_header, cursor),
+        offsetof(struct mproc_segment_header, partial),
+        offsetof(struct mproc_segment_header, cursor),
+        offsetof(struct mproc_segment_header, partial),
+        offsetof(struct mproc_segment_header, tail),
+        offsetof(struct mproc_segment_header, head),
+        offsetof(struct mproc_segment_header, arena_head),
+        offsetof(struct mproc_segment_header, sleeping),
+        offsetof(struct mproc_segment_header, accepted),
+        offsetof(struct mproc_segment_header, control),
+        offsetof(struct mproc_segment_header, cpu),
+    };
+
+    return offsets[pick % (sizeof offsets / sizeof offsets[0])] / 8;
 }
 
 static void several_words_false(void)
@@ -179,14 +208,15 @@ static void several_words_false(void)
 
         for (uint64_t k = 0; k < count; k++) {
             uint64_t pick = next_random(&random) >> 8;
-            size_t word = (pick & 1) ? (pick >> 1) % 14 * 8 + 16
+            size_t word = (pick & 1) ? header_word(pick >> 1)
                                      : 512 + (pick >> 1) % (CAPACITY / 8);
-            target.words[word] = plausible(target.good[word], &random);
+            target.words[word] = plausible_word(target.good[word], &random);
         }
         read_all(&target, &saved);
         if (i % 16 == 0)
             memcpy(target.words, target.good, sizeof target.good);
     }
+    REQUIRE(partials > 1000);
 }
 
 /* The peer writes while we read: what was checked may change at once. */
@@ -207,7 +237,7 @@ static void a_peer_that_scribbles(void)
         for (;;) {
             uint64_t pick = next_random(&random) >> 8;
             size_t word = (pick & 1) ? 16 : 512 + (pick >> 1) % (CAPACITY / 8);
-            words[word] = plausible(target.good[word], &random);
+            words[word] = plausible_word(target.good[word], &random);
             words[word] = target.good[word];
         }
     }

@@ -190,13 +190,24 @@ static void finish(struct pool_application *application)
 {
     struct pool_entry *entry = front(application);
 
-    for (uint32_t i = entry->received; i < entry->count; i++)
-        set_outcome(application, entry->first + i, SKIPPED);
     if (entry->in_arena && !application->is_copy)
         mproc_arena_release(application->arguments, entry->arena_offset);
     if (application->mutant != FREES_WHAT_WAS_TAKEN)
         mproc_ring_set_limit(&application->channel, entry->end);
     application->front++;
+}
+
+/* The front record ends with one of its items; those behind it have not run:
+ * they are given up, or submitted again. */
+static void end_front(struct pool_application *application, uint32_t item,
+                      enum pool_outcome outcome)
+{
+    const struct pool_entry *entry = front(application);
+
+    set_outcome(application, entry->first + item, outcome);
+    for (uint32_t i = item + 1; i < entry->count; i++)
+        set_outcome(application, entry->first + i, SKIPPED);
+    finish(application);
 }
 
 static bool receive(struct pool_application *application, uint32_t item,
@@ -259,16 +270,20 @@ static bool take(struct pool_application *application, const uint8_t *bytes,
         return false;
     item = entry->first + header.first;
     if (kind == COMPLETION_VALUES) {
-        if (!take_values(application, &header, bytes + sizeof header,
+        /* An item without a value ends its record as a failure. */
+        if (((header.flags & COMPLETION_LAST) != 0) !=
+                (header.count == entry->count - entry->received) ||
+            !take_values(application, &header, bytes + sizeof header,
                          size - sizeof header, item))
             return false;
     } else {
         if (kind != COMPLETION_FAILURE || !(header.flags & COMPLETION_LAST))
             return false;
-        set_outcome(application, item, FAILURE);
+        end_front(application, header.first, FAILURE);
         if (size != sizeof header + 8 ||
             memcmp(bytes + sizeof header, "thrown.", 8) != 0)
             refuse(application, "a wrong failure was kept");
+        return true;
     }
     entry->received += header.count;
     if (header.flags & COMPLETION_LAST)
@@ -344,8 +359,9 @@ static void charge_crash(struct pool_application *application)
     if (application->mutant != IGNORES_THE_CURSOR)
         save_partial_results(application);
     if (entry->received < entry->count)
-        set_outcome(application, entry->first + entry->received++, CRASHED);
-    finish(application);
+        end_front(application, entry->received, CRASHED);
+    else
+        finish(application);
 }
 
 static void hand_on(struct pool_application *application)
@@ -367,7 +383,10 @@ void pool_worker_ended(struct pool_application *application)
     application->is_open = false;
     accepted = mproc_channel_peer_accepted(&application->channel);
     while (application->front != application->end) {
-        if (front(application)->start == accepted &&
+        const struct pool_entry *entry = front(application);
+
+        /* What has brought results was begun, whatever the worker says. */
+        if ((entry->start == accepted || entry->received > 0) &&
             application->mutant != HANDS_ON_WHAT_RAN)
             charge_crash(application);
         else

@@ -108,6 +108,28 @@ struct PoolCrashTests {
     }
   }
 
+  @Test("a record that brought results is not run again, whatever its dead worker says")
+  func falseAcceptance() async throws {
+    try await withPool(.forkServer, workers: 1, { $0.chunkSize = .fixed(8) }) { pool async throws in
+      let ran = try SharedFlags(count: 8)
+      let error = await #expect(throws: ProcessError.self) {
+        try await pool.map(zip(0..<8, (0..<8).map { _ in ran })) {
+          (n: Int, ran: SharedFlags) -> [UInt8] in
+          ran[n] += 1
+          if n == 6 {
+            falsifyAccepted()
+            Crash.killed.perform()
+          }
+          return [UInt8](repeating: UInt8(n), count: n == 2 ? 300_000 : n)
+        }
+      }
+      #expect(try crashReport(of: error).taskIndex == 6)
+      #expect(Array(ran) == [1, 1, 1, 1, 1, 1, 1, 0])
+      #expect(pool.statistics.succeeded == 6)
+      #expect(pool.statistics.addsUp)
+    }
+  }
+
   @Test(
     "a worker killed while it is idle is replaced, and no task is lost", arguments: startMethods)
   func killedWhileIdle(_ method: StartMethod) async throws {

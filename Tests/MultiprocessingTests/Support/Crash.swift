@@ -1,6 +1,6 @@
 // The ways in which a body can end its process.
 
-import Glibc
+import Foundation
 import Multiprocessing
 import Testing
 
@@ -55,4 +55,15 @@ enum Crash: String, Codable, Sendable, CaseIterable {
   #else
     private static let trap = SIGTRAP
   #endif
+}
+
+/// Writes nonsense over what this worker says it has accepted, in the one ring that it can write.
+func falsifyAccepted() {
+  let maps = (try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8)) ?? ""
+  for line in maps.split(separator: "\n") where line.contains("memfd:mproc-ring") {
+    guard line.contains(" rw-s "), let address = UInt(line.prefix { $0 != "-" }, radix: 16),
+      let header = unsafe UnsafeMutableRawPointer(bitPattern: address)
+    else { continue }
+    unsafe header.storeBytes(of: 12_345, toByteOffset: 640, as: UInt64.self)
+  }
 }

@@ -44,7 +44,7 @@ struct CompletionHeader: BitwiseCopyable {
   var nanoseconds: UInt32 = 0
 
   static let isInArena: UInt32 = 1
-  /// The record is done; items that no completion names were not run.
+  /// The record is done: every item has a value, or this one ended it and those behind it were not run.
   static let isLast: UInt32 = 2
 }
 

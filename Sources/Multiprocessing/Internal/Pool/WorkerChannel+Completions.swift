@@ -62,9 +62,10 @@ extension WorkerChannel {
     let job = state.outstanding.first.submission.job
     if kind == CompletionKind.values {
       let item = state.outstanding.first.submission.first + first
-      guard unsafe takeValues(header, unsafe reader.unread, job, item: item, &after) else {
-        return false
-      }
+      // An item without a value ends its record as a failure.
+      guard (header.flags & CompletionHeader.isLast != 0) == (first + count == expected),
+        unsafe takeValues(header, unsafe reader.unread, job, item: item, &after)
+      else { return false }
     } else {
       guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else {
         return false

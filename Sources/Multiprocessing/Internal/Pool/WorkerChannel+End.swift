@@ -71,7 +71,8 @@ extension WorkerChannel {
     let accepted = unsafe mproc_channel_peer_accepted(channel)
     while !state.outstanding.isEmpty {
       let entry = state.outstanding.first
-      if entry.start == accepted {
+      // What has brought results was begun, whatever a damaged worker says.
+      if entry.start == accepted || entry.received > 0 {
         chargeCrash(status, &after)
       } else if entry.submission.isWanted {
         rest.append(PendingRecord(entry.submission, argumentBytes(of: entry)))
