@@ -62,7 +62,7 @@ private enum WorkerValues {
       try lock.withLock { _ throws(E) -> R in
         guard value != nil else {
           fatalError(
-            "WorkerState<\\(Value.self)> is used before it was set; set it in onWorkerStart")
+            "WorkerState<\(Value.self)> is used before it was set; set it in onWorkerStart")
         }
         return try body(&value!)  // Just seen.
       }

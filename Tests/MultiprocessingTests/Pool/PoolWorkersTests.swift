@@ -46,6 +46,15 @@ struct PoolWorkersTests {
     #expect(!WorkerState<Model>.isSet)
   }
 
+  @Test("a value that is used before it was set ends the process, and names its type")
+  func unsetState() async throws {
+    let child = try ChildProcess(options: ProcessOptions(standardError: .capture)) {
+      WorkerState<Model>.current.uses
+    }
+    _ = try crashReport(of: await #expect(throws: ProcessError.self) { try await child.value })
+    #expect(try await child.standardError.text.contains("WorkerState<Model> is used before"))
+  }
+
   @Test("an asynchronous onWorkerStart is awaited", arguments: startMethods)
   func asynchronousStart(_ method: StartMethod) async throws {
     try await withPool(
