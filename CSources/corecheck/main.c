@@ -120,7 +120,8 @@ int main(int argc, char **argv)
     static const struct check *const suites[] = {
         layout_checks, ring_checks, corrupt_checks,
         arena_checks, hostile_checks, kill_checks, preempt_checks,
-        lifeline_checks, mutant_checks, stress_checks,
+        lifeline_checks, mutant_checks, crash_checks, symbols_checks,
+        stress_checks,
     };
     const char *filter;
     int failed = 0, count = 0;

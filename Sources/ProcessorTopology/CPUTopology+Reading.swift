@@ -51,6 +51,13 @@ extension CPUTopology {
     CgroupReader(files: FileTree(root: root)).quota
   }
 
+  /// The files in which the kernel may count the processes of this process's cgroup that it killed for
+  /// want of memory, in lines "oom_kill 3"; the first that has one counts.
+  package static func memoryKillFiles(root: FilePath) -> [FilePath] {
+    let files = FileTree(root: root)
+    return CgroupReader(files: files).memoryKillFiles.map { files.path($0) }
+  }
+
   /// The CPUs without a scheduling clock tick while they run one thread (nohz_full).
   package static func tickless(root: FilePath) -> CPUSet {
     let path = "sys/devices/system/cpu/nohz_full"

@@ -26,6 +26,10 @@ enum Scenarios {
       case ("hold", let phase?):
         guard let phase = Hold.Phase(rawValue: phase) else { usage() }
         try await Hold.run(phase)
+      case ("standard-error", let which?):
+        guard let which = StandardError.Case(rawValue: which) else { usage() }
+        try await StandardError.run(which)
+      case ("out-of-memory", let folder?): try await OutOfMemory.run(in: folder)
       default: usage()
       }
     } catch {
@@ -35,9 +39,10 @@ enum Scenarios {
 
   private static func usage() -> Never {
     let phases = Hold.Phase.allCases.map(\.rawValue).joined(separator: "|")
+    let cases = StandardError.Case.allCases.map(\.rawValue).joined(separator: "|")
     fail(
-      "usage: Scenarios smoke | stopped | side-effects FILE | leaks POOLS | hold \(phases) | storm TASKS KILLS METHOD"
-    )
+      "usage: Scenarios smoke | stopped | side-effects FILE | leaks POOLS | hold \(phases)"
+        + " | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP")
   }
 }
 

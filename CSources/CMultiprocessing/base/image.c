@@ -4,6 +4,9 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+
+#include "image_internal.h"
 
 /* One search over the loaded images, by address or by name. */
 struct search {
@@ -21,15 +24,20 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
   return hash;
 }
 
-static uint64_t image_name(const struct dl_phdr_info *info) {
+uint64_t mproc__image_name(const char *path, const ElfW(Phdr) *segments,
+                           int count) {
   uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char *c = info->dlpi_name; *c; c++)
+  for (const char *c = path; *c; c++)
     hash = mix(hash, (unsigned char)*c);
-  for (int i = 0; i < info->dlpi_phnum; i++) {
-    hash = mix(hash, info->dlpi_phdr[i].p_vaddr);
-    hash = mix(hash, info->dlpi_phdr[i].p_memsz);
+  for (int i = 0; i < count; i++) {
+    hash = mix(hash, segments[i].p_vaddr);
+    hash = mix(hash, segments[i].p_memsz);
   }
-  return hash | 1; /* never 0, the executable's name */
+  return hash | 1;
+}
+
+static uint64_t image_name(const struct dl_phdr_info *info) {
+  return mproc__image_name(info->dlpi_name, info->dlpi_phdr, info->dlpi_phnum);
 }
 
 /* The kind of the segment at `offset` from the image's base, or 0. */
@@ -79,4 +87,32 @@ int mproc_place_find(struct mproc_place place, uintptr_t *address) {
     return -ENOENT;
   *address = search.address;
   return search.kind;
+}
+
+/* MARK: - By name alone */
+
+struct named {
+  uint64_t image;
+  struct mproc__loaded *loaded;
+  bool first;
+};
+
+static int visit_named(struct dl_phdr_info *info, size_t size, void *context) {
+  (void)size;
+  struct named *named = context;
+  uint64_t image = named->first ? 0 : image_name(info);
+  named->first = false;
+  if (image != named->image)
+    return 0;
+  named->loaded->base = info->dlpi_addr;
+  named->loaded->segments = info->dlpi_phdr;
+  named->loaded->count = info->dlpi_phnum;
+  snprintf(named->loaded->path, sizeof named->loaded->path, "%s",
+           info->dlpi_name);
+  return 1;
+}
+
+int mproc__image_find(uint64_t image, struct mproc__loaded *loaded) {
+  struct named named = {image, loaded, true};
+  return dl_iterate_phdr(visit_named, &named) ? 0 : -ENOENT;
 }

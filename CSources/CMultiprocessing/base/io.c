@@ -115,6 +115,23 @@ ptrdiff_t mproc_read_some(int descriptor, void *bytes, size_t size) {
   return taken < 0 ? -errno : taken;
 }
 
+int mproc_write_all(int descriptor, const void *bytes, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t written =
+        write(descriptor, (const char *)bytes + done, size - done);
+    if (written >= 0) {
+      done += (size_t)written;
+    } else if (errno == EAGAIN) {
+      struct pollfd one = {.fd = descriptor, .events = POLLOUT};
+      poll(&one, 1, -1);
+    } else if (errno != EINTR) {
+      return -errno;
+    }
+  }
+  return 0;
+}
+
 int mproc_set_nonblocking(int descriptor) {
   int flags = fcntl(descriptor, F_GETFL);
   return flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0
@@ -266,6 +283,12 @@ int mproc_unmap(void *base, size_t size) {
 int64_t mproc_file_size(int descriptor) {
   struct stat status;
   return fstat(descriptor, &status) < 0 ? -errno : (int64_t)status.st_size;
+}
+
+void mproc_reserve_standard_streams(void) {
+  for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+    if (fcntl(i, F_GETFD) < 0)
+      (void)!open("/dev/null", O_RDWR); /* the lowest free number: this one */
 }
 
 int mproc_open_null(void) {

@@ -6,6 +6,7 @@
 #include "mproc_affinity.h"
 #include "mproc_base.h"
 #include "mproc_closure.h"
+#include "mproc_crash.h"
 #include "mproc_image.h"
 #include "mproc_memory_policy.h"
 #include "mproc_process.h"
@@ -13,6 +14,7 @@
 #include "mproc_atomic.h"
 #include "mproc_channel.h"
 #include "mproc_segment.h"
+#include "mproc_symbols.h"
 #include "mproc_ring.h"
 
 #endif

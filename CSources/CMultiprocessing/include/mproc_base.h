@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Most descriptors that one message carries. */
-#define MPROC_MESSAGE_DESCRIPTORS 10
+#define MPROC_MESSAGE_DESCRIPTORS 12
 /* Largest message that the sockets here carry in one piece, in bytes. */
 #define MPROC_MESSAGE_BYTES (96 * 1024)
 
@@ -39,11 +39,18 @@ int mproc_unmap(void *base, size_t size);
 int mproc_read_all(int descriptor, void *bytes, size_t size);
 /* What a pipe holds now, up to `size`: 0 at its end, -EAGAIN when empty. */
 ptrdiff_t mproc_read_some(int descriptor, void *bytes, size_t size);
+/* Writes all of it, also to a descriptor that is non-blocking; blocks. */
+int mproc_write_all(int descriptor, const void *bytes, size_t size);
 int64_t mproc_file_size(int descriptor);
+/* Opens /dev/null in the place of each standard stream that is closed: no
+ * descriptor of ours may take the number of one. Costs three cheap calls. */
+void mproc_reserve_standard_streams(void);
 /* /dev/null, for writing. */
 int mproc_open_null(void);
 int mproc_set_nonblocking(int descriptor);
 int mproc_close(int descriptor);
+/* A pipe whose reading end only the application may hold, non-blocking. */
+int mproc_private_pipe(int ends[2]);
 /* Closes one of the descriptors that only the application may hold. */
 void mproc_private_close(int descriptor);
 

@@ -61,6 +61,7 @@ struct mproc_start {
   int control, lifeline, standard_output, standard_error;
   int submissions, completions, bell, payload_descriptor;
   int argument_arena, result_arena;
+  int crash; /* a page for the crash record; -1: a worker's is in completions */
 };
 
 /* A started process as its application holds it. (int32_t: with pid_t of

@@ -16,8 +16,8 @@
  *      640  accepted, cursor, partial               owner (worker)
  *      768  control     command to the worker       owner (application)
  *      896  cpu         where the owner runs, + 1   owner
- *     1024  crash       crash record, 1 KiB         owner, when it crashes
- *     2048  reserved
+ *     1024  crash       the crash record of         owner, when it crashes
+ *                       mproc_crash.h, 3 KiB
  *     4096  the ring, ring_capacity bytes
  *
  * Crash note: every field is one aligned word, so that a kill leaves it old or
@@ -35,7 +35,6 @@
 #define MPROC_SEGMENT_SIGNATURE UINT64_C(0x676e69726d70524f) /* "ORpmring" */
 #define MPROC_SEGMENT_VERSION 1
 #define MPROC_SEGMENT_RING_OFFSET 4096
-#define MPROC_SEGMENT_CRASH_SIZE 1024
 #define MPROC_RING_MIN_CAPACITY 4096
 #define MPROC_RING_MAX_CAPACITY (UINT64_C(1) << 30)
 
@@ -64,7 +63,6 @@ struct mproc_segment_header {
     uint64_t pad6[15];
     uint64_t cpu;
     uint64_t pad7[15];
-    uint64_t crash[MPROC_SEGMENT_CRASH_SIZE / 8];
 };
 
 #define MPROC__AT(field, offset)                                               \
@@ -85,8 +83,7 @@ MPROC__AT(cursor, 648);
 MPROC__AT(partial, 656);
 MPROC__AT(control, 768);
 MPROC__AT(cpu, 896);
-MPROC__AT(crash, 1024);
-_Static_assert(sizeof(struct mproc_segment_header) == 2048, "header size");
+_Static_assert(sizeof(struct mproc_segment_header) == 1024, "header size");
 #undef MPROC__AT
 
 /* A mapping of header and ring; the copies were validated when it was made. */

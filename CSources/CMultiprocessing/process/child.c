@@ -12,6 +12,7 @@
 
 #include "mproc_affinity.h"
 #include "mproc_base.h"
+#include "mproc_crash.h"
 #include "mproc_memory_policy.h"
 #include "process_internal.h"
 
@@ -58,6 +59,16 @@ static int set_streams(const struct mproc_start *start) {
   return 0;
 }
 
+/* Without memory for a record the process is worth as much. */
+static void arm_crash_record(const struct mproc_start *start) {
+  if (start->crash >= 0) {
+    mproc_crash_arm(start->crash);
+    close(start->crash);
+  } else if (start->role == MPROC_ROLE_WORKER) {
+    mproc_crash_arm(start->completions);
+  }
+}
+
 static int set_limits(const struct mproc_start *start) {
   for (size_t i = 0; i < start->limit_count; i++) {
     const struct mproc_limit *limit = &start->limits[i];
@@ -82,6 +93,7 @@ static enum mproc_setup_step apply(const struct mproc_start *start,
   if (start->lifeline >= 0 &&
       (*error = mproc__arm_lifeline(start->lifeline)) < 0)
     return MPROC_SETUP_LIFELINE;
+  arm_crash_record(start);
   if ((*error = set_streams(start)) < 0)
     return MPROC_SETUP_STREAMS;
   if (start->affinity &&

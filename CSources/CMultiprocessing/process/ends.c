@@ -18,6 +18,19 @@ int mproc__private_add(int descriptor) {
   return descriptor;
 }
 
+int mproc_private_pipe(int ends[2]) {
+  int result = mproc_pipe(ends);
+  if (result < 0)
+    return result;
+  mproc__private_add(ends[0]);
+  result = mproc_set_nonblocking(ends[0]);
+  if (result < 0) {
+    mproc_private_close(ends[0]);
+    mproc_close(ends[1]);
+  }
+  return result;
+}
+
 void mproc_private_close(int descriptor) {
   if (descriptor < 0)
     return;

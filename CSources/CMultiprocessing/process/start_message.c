@@ -65,7 +65,8 @@ int mproc__send_start(int control, const struct mproc_start *start,
                          start->standard_error, start->submissions,
                          start->completions, start->bell,
                          start->payload_descriptor,
-                         start->argument_arena, start->result_arena};
+                         start->argument_arena, start->result_arena,
+                         start->crash};
   int descriptors[MPROC_MESSAGE_DESCRIPTORS], count = 0;
   for (unsigned i = 0; i < sizeof sources / sizeof *sources; i++) {
     if (sources[i] < 0)
@@ -138,7 +139,8 @@ static int parse(const char *bytes, size_t size, const int *descriptors,
                     &start->standard_error,  &start->submissions,
                     &start->completions,     &start->bell,
                     &start->payload_descriptor,
-                    &start->argument_arena,  &start->result_arena};
+                    &start->argument_arena,  &start->result_arena,
+                    &start->crash};
   int next = 0;
   for (unsigned i = 0; i < sizeof targets / sizeof *targets; i++) {
     *targets[i] = -1;

@@ -3,29 +3,62 @@
 public import Glibc
 
 /// What is known of a process that ended without a result; what is not known is nil.
+///
+/// A process that is ended by a signal which dumps core (a trap, a bad access, `abort`) writes a record of
+/// it first, in release builds too. Its code may install handlers of its own for these signals; then there
+/// is no record, and no backtrace.
 public struct CrashReport: Sendable, Hashable, CustomStringConvertible {
   public var processIdentifier: pid_t
   /// The worker's index in its pool; nil for a `ChildProcess`.
   public var workerIndex: Int?
   public var exitStatus: ExitStatus
-  /// The runtime's fatal-error message.
-  public var message: String?
-  public var backtrace: String?
   /// The position of the input in its `map`.
   public var taskIndex: Int?
   /// How often the task has been tried, this time included.
   public var attempts: Int
-  /// True only where it is proved that the kernel's out-of-memory killer ended the process.
+  /// True only where it is proved: the kernel's out-of-memory killer counted a victim in the
+  /// application's cgroup when SIGKILL ended the process, or the process itself said that it could not
+  /// allocate memory.
   public var ranOutOfMemory: Bool
+  /// The address whose access, or the instruction whose execution, the kernel refused.
   public var faultAddress: UInt?
+  /// The last 8 KiB that the process wrote to its standard error, as far as they passed through the
+  /// application (``ProcessOptions/standardError``).
   public var standardErrorTail: String?
+  /// The process's resident memory in bytes when it crashed.
   public var residentByteCount: Int?
 
-  init(processIdentifier: pid_t, workerIndex: Int?, exitStatus: ExitStatus, taskIndex: Int? = nil) {
+  private var text = Text.derived
+  private let evidence: CrashEvidence?
+
+  /// The runtime's fatal-error message: from the process's standard error where it passed through the
+  /// application, else, for traps of a release build, from the debug information if there is some.
+  ///
+  /// The first reading for a place in the program can take milliseconds of CPU time, as for ``backtrace``.
+  public var message: String? {
+    get { if case .given(let message, _) = text { message } else { evidence?.message } }
+    set { text = .given(message: newValue, backtrace: backtrace) }
+  }
+
+  /// The stack of the thread that crashed: functions, with file and line where there is debug
+  /// information, a line each.
+  ///
+  /// Names are looked up in the program's files when this is first read, which takes some 5 to 50 ms of
+  /// CPU time for a place that was not seen before, and no time worth speaking of after. After a second of
+  /// such work in a row a twentieth of one CPU is spent on it at most, and places without a known name are
+  /// given as file and offset.
+  public var backtrace: String? {
+    get { if case .given(_, let backtrace) = text { backtrace } else { evidence?.backtrace } }
+    set { text = .given(message: message, backtrace: newValue) }
+  }
+
+  init(
+    processIdentifier: pid_t, workerIndex: Int?, exitStatus: ExitStatus, evidence: CrashEvidence?
+  ) {
     self.processIdentifier = processIdentifier
     self.workerIndex = workerIndex
     self.exitStatus = exitStatus
-    self.taskIndex = taskIndex
+    self.evidence = evidence
     attempts = 1
     ranOutOfMemory = false
   }
@@ -38,5 +71,13 @@ public struct CrashReport: Sendable, Hashable, CustomStringConvertible {
     if ranOutOfMemory { text += ", out of memory" }
     if let message { text += ": \(message)" }
     return text
+  }
+}
+
+extension CrashReport {
+  /// Message and backtrace: from the evidence, or set by the user.
+  fileprivate enum Text: Hashable {
+    case derived
+    case given(message: String?, backtrace: String?)
   }
 }

@@ -33,9 +33,12 @@ extension ChildRun {
       request.payloadDescriptor = payload
     }
     let output = try ChildStream(options.standardOutput)
-    let error = try ChildStream(options.standardError)
+    let error = try ChildStream.standardError(of: options)
+    let (crashPage, crash) = try CrashPage.open()
+    defer { _ = mproc_close(crash) }
     request.standardOutput = output.childEnd
     request.standardError = error.childEnd
+    request.crash = crash
     let process = try ManagedProcess.start(
       request, ChildEnvironment(options.environment, defaults: [:]))
     for mapping in context.mappings {
@@ -44,7 +47,7 @@ extension ChildRun {
         descriptor: mapping.descriptor)
     }
     return try ChildRun(
-      process, name: request.name, standardOutput: output.capture, standardError: error.capture)
+      process, name: request.name, crashPage, standardOutput: output, standardError: error)
   }
 
   /// Forks the calling process; `body` runs in the copy, which ends with it.
@@ -52,11 +55,14 @@ extension ChildRun {
     _ options: ProcessOptions, _ body: (inout ByteWriter, TransferContext) throws -> Void
   ) throws -> ChildRun {
     let output = try ChildStream(options.standardOutput)
-    let error = try ChildStream(options.standardError)
+    let error = try ChildStream.standardError(of: options)
+    let (crashPage, crash) = try CrashPage.open()
+    defer { _ = mproc_close(crash) }
     var request = StartRequest(
       role: MPROC_ROLE_FORKED, name: options.name ?? "mproc-child", options: options)
     request.standardOutput = output.childEnd
     request.standardError = error.childEnd
+    request.crash = crash
     // Touched here, because a lazy global whose initialisation another thread had begun would hang there.
     let reactor = try Reactor.shared()
     // What the streams hold must not be written twice.
@@ -69,7 +75,7 @@ extension ChildRun {
     try check(result, "forking this process")
     let managed = try LaunchedProcess(process, .application, reactor, request).finish()
     return try ChildRun(
-      managed, name: request.name, standardOutput: output.capture, standardError: error.capture)
+      managed, name: request.name, crashPage, standardOutput: output, standardError: error)
   }
 
   private static func runForked(
@@ -102,16 +108,42 @@ extension ChildRun {
 /// One of a child's output streams while it starts: the end to give to the child is closed here after.
 struct ChildStream: ~Copyable {
   let capture: OutputCapture?
+  /// What a crash report can quote from.
+  let speech: CrashWitness.Speech
   let childEnd: Int32
 
-  init(_ destination: OutputDestination) throws(ProcessError) {
+  init(_ destination: OutputDestination, isStandardError: Bool = false) throws(ProcessError) {
+    mproc_reserve_standard_streams()
     switch destination {
-    case .inherit: (capture, childEnd) = (nil, -1)
-    case .discard: (capture, childEnd) = (nil, try check(mproc_open_null(), "opening /dev/null"))
+    case .inherit: (capture, speech, childEnd) = (nil, .none, -1)
+    case .discard:
+      (capture, speech, childEnd) = (nil, .none, try check(mproc_open_null(), "opening /dev/null"))
     case .capture:
-      let (capture, end) = try OutputCapture.open()
-      (self.capture, childEnd) = (capture, end)
+      let (capture, end) = try OutputCapture.open(keepsTail: isStandardError)
+      (self.capture, speech, childEnd) = (capture, .capture(capture), end)
     }
+  }
+
+  /// A child that shares the application's terminal keeps it: what it may ask of it (`isatty`), and the order
+  /// of its two streams. One that outlives the application cannot speak through it.
+  static func standardError(of options: ProcessOptions) throws(ProcessError) -> ChildStream {
+    if options.standardError == .inherit, !options.outlivesParent, isatty(STDERR_FILENO) == 0 {
+      return try ChildStream(isShown: true)
+    }
+    return try ChildStream(options.standardError, isStandardError: true)
+  }
+
+  /// A pool's worker. Nobody could read what is captured, but its reports quote from it.
+  static func standardError(
+    ofWorker destination: OutputDestination
+  ) throws(ProcessError) -> ChildStream {
+    if destination == .discard { return try ChildStream(.discard) }
+    return try ChildStream(isShown: destination == .inherit)
+  }
+
+  private init(isShown: Bool) throws(ProcessError) {
+    let (stream, end) = try StandardErrorStream.open(isShown: isShown)
+    (capture, speech, childEnd) = (nil, .stream(stream), end)
   }
 
   deinit {

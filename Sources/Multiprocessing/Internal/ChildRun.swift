@@ -18,16 +18,20 @@ final class ChildRun: Sendable {
   let name: String
   let standardOutput: OutputCapture?
   let standardError: OutputCapture?
+  private let crashPage: CrashPage
+  private let witness: CrashWitness
   private let state = Mutex(State())
 
   init(
-    _ process: ManagedProcess, name: String, standardOutput: OutputCapture?,
-    standardError: OutputCapture?
+    _ process: ManagedProcess, name: String, _ crashPage: CrashPage,
+    standardOutput: borrowing ChildStream, standardError: borrowing ChildStream
   ) throws(ProcessError) {
     self.process = process
     self.name = name
-    self.standardOutput = standardOutput
-    self.standardError = standardError
+    self.crashPage = crashPage
+    self.standardOutput = standardOutput.capture
+    self.standardError = standardError.capture
+    witness = CrashWitness(standardError.speech)
     unsafe try process.listen(
       ManagedProcess.Listener(
         message: { [self] bytes, descriptor in unsafe receive(bytes, descriptor) },
@@ -58,10 +62,10 @@ final class ChildRun: Sendable {
   }
 
   private func ended(_ status: ExitStatus) {
-    deliver(
-      .failure(
-        .crashed(CrashReport(processIdentifier: process.pid, workerIndex: nil, exitStatus: status)))
-    )
+    guard state.withLock({ $0.outcome == nil }) else { return }
+    let report = witness.report(
+      process.pid, workerIndex: nil, status, crashPage.record, wasKilled: process.wasKilled)
+    deliver(.failure(.crashed(report)))
   }
 
   /// The first outcome counts.

@@ -31,6 +31,7 @@ final class ManagedProcess: Sendable {
     var pidfdToken: Reactor.Token?
     var isControlOpen = true
     var isLifelineOpen = true
+    var wasKilled = false
   }
 
   let pid: pid_t
@@ -60,6 +61,8 @@ final class ManagedProcess: Sendable {
   }
 
   var status: ExitStatus? { state.withLock { $0.status } }
+  /// Whether the application has sent it SIGKILL.
+  var wasKilled: Bool { state.withLock { $0.wasKilled } }
   var isRunning: Bool { status == nil && mproc_pidfd_has_ended(pidfd) == 0 }
 
   // MARK: - Listening
@@ -179,6 +182,7 @@ final class ManagedProcess: Sendable {
   // MARK: - Signals and commands
 
   func send(_ signal: Signal) {
+    if signal == .kill { state.withLock { $0.wasKilled = true } }
     _ = mproc_pidfd_signal(pidfd, signal.rawValue)
   }
 

@@ -9,23 +9,27 @@ final class OutputCapture: Sendable {
   private struct State {
     var chunks: [[UInt8]] = []
     var isAtEnd = false
+    var tail = StandardErrorTail()
     var waiter: CheckedContinuation<[UInt8]?, Never>?
   }
 
   private static let chunkSize = 65_536
 
   private let descriptor: Int32
+  private let keepsTail: Bool
   private let state = Mutex(State())
 
   /// The capture and the end to give to the child, which the caller closes.
-  static func open() throws(ProcessError) -> (capture: OutputCapture, childEnd: Int32) {
+  static func open(
+    keepsTail: Bool
+  ) throws(ProcessError) -> (capture: OutputCapture, childEnd: Int32) {
     var ends: (Int32, Int32) = (-1, -1)
     let result = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
       unsafe mproc_pipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
     }
     try check(result, "pipe2")
     try check(mproc_set_nonblocking(ends.0), "fcntl")
-    let capture = OutputCapture(ends.0)
+    let capture = OutputCapture(ends.0, keepsTail)
     do {
       let reactor = try Reactor.shared()
       let box = TokenBox()
@@ -43,8 +47,9 @@ final class OutputCapture: Sendable {
     return (capture, ends.1)
   }
 
-  private init(_ descriptor: Int32) {
+  private init(_ descriptor: Int32, _ keepsTail: Bool) {
     self.descriptor = descriptor
+    self.keepsTail = keepsTail
   }
 
   deinit {
@@ -62,6 +67,7 @@ final class OutputCapture: Sendable {
       if size == -Int(EAGAIN) { return true }
       guard size > 0 else { return false }
       let waiter = state.withLock { state -> CheckedContinuation<[UInt8]?, Never>? in
+        if keepsTail { state.tail.append(chunk) }
         if let waiter = state.waiter {
           state.waiter = nil
           return waiter
@@ -71,6 +77,12 @@ final class OutputCapture: Sendable {
       }
       waiter?.resume(returning: chunk)
     }
+  }
+
+  /// The end of all that the child wrote before its own end. On the reactor's thread.
+  func drain() -> String? {
+    if !state.withLock({ $0.isAtEnd }) { _ = receive() }
+    return state.withLock { $0.tail.text }
   }
 
   private func finish() {

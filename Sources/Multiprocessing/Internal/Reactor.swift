@@ -1,5 +1,6 @@
-// The one thread of ours in the application: it waits, in epoll, for everything that processes do, and for
-// deadlines. It lives as long as the application, whatever number of pools come and go.
+// The one thread of ours that runs the application's side: it waits, in epoll, for everything that processes
+// do, and for deadlines. It lives as long as the application, whatever number of pools come and go. A second
+// one like it copies what they write to standard error.
 
 internal import CMultiprocessing
 internal import Synchronization
@@ -49,15 +50,31 @@ final class Reactor: Sendable {
     }
   }
 
-  private static let instance = Result { () throws(ProcessError) in try Reactor() }
+  private static let instance = Result { () throws(ProcessError) in
+    try Reactor("mproc-reactor")
+  }
 
-  private init() throws(ProcessError) {
+  /// A second one, whose handlers may wait for whoever reads the application's standard error.
+  static func standardError() throws(ProcessError) -> Reactor {
+    _ = try shared()
+    switch standardErrorInstance {
+    case .success(let reactor): return reactor
+    case .failure(let error): throw error
+    }
+  }
+
+  private static let standardErrorInstance = Result { () throws(ProcessError) in
+    try Reactor("mproc-stderr")
+  }
+
+  private init(_ name: StaticString) throws(ProcessError) {
+    mproc_reserve_standard_streams()
     epoll = try check(mproc_epoll_create(), "epoll_create1")
     wakeDescriptor = try check(mproc_eventfd(), "eventfd")
     try check(mproc_epoll_add(epoll, wakeDescriptor, Self.wakeToken), "epoll_ctl")
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
     let started = unsafe mproc_thread_start(
-      "mproc-reactor",
+      UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self),
       { context in
         guard let context = unsafe context else { return nil }
         unsafe Unmanaged<Reactor>.fromOpaque(context).takeRetainedValue().loop()

@@ -20,6 +20,8 @@ struct StartRequest {
   var bell: Int32 = -1
   var argumentArena: Int32 = -1
   var resultArena: Int32 = -1
+  /// A page for the crash record; a worker's is in `completions`.
+  var crash: Int32 = -1
   var payload: [UInt8] = []
   var payloadDescriptor: Int32 = -1
 
@@ -64,6 +66,7 @@ struct StartRequest {
                 unsafe start.bell = bell
                 unsafe start.argument_arena = argumentArena
                 unsafe start.result_arena = resultArena
+                unsafe start.crash = crash
                 unsafe start.payload_descriptor = payloadDescriptor
                 return unsafe body(&start)
               }

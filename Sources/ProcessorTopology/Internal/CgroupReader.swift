@@ -26,6 +26,17 @@ struct CgroupReader {
     return common.isEmpty ? nil : common
   }
 
+  /// Where the kernel may count the processes of the own group that it killed for want of memory.
+  var memoryKillFiles: [String] {
+    let unified = hierarchy(.unified).compactMap(\.first).flatMap { folder in
+      ["\(folder)/memory.events.local", "\(folder)/memory.events"]
+    }
+    let classic = hierarchy(.controller("memory")).compactMap(\.first).map { folder in
+      "\(folder)/memory.oom_control"
+    }
+    return unified + classic
+  }
+
   /// An empty file means: as the group above.
   private func nearestSet(in path: [String], named names: [String]) -> CPUSet? {
     for folder in path {

@@ -105,6 +105,25 @@ struct ScenarioTests {
   }
 
   @Test(
+    "what workers write to standard error arrives, and holds up nobody else",
+    arguments: ["flood", "stuck", "closed", "grandchild", "exit"])
+  func standardError(_ which: String) throws {
+    let (lines, status) = try Scenario("standard-error", which).finish()
+    #expect(lines.last == "standard error passed")
+    #expect(status == 0)
+  }
+
+  @Test(
+    "a worker that the kernel ends for want of memory is told from one that is killed",
+    .enabled(if: MemoryGroup.isPossible, "needs a cgroup of its own"))
+  func outOfMemory() throws {
+    let group = try MemoryGroup(mebibytes: 300)
+    let (lines, status) = try Scenario("out-of-memory", group.path).finish()
+    #expect(lines == ["out-of-memory passed"])
+    #expect(status == 0)
+  }
+
+  @Test(
     "when the application is killed, everything it started dies with it",
     arguments: ["starting", "idle", "busy", "draining", "child", "nested"])
   func killed(_ phase: String) async throws {

@@ -1,7 +1,7 @@
 // The costs of a pool, each beside a peer that is measured in the same run: a child task, a task group, and
 // the round trip of a cache line between two CPUs.
 //
-//     swift run -c release micro [run] [map] [start] [large] [recovery]
+//     swift run -c release micro [run] [map] [start] [large] [recovery] [crash]
 
 import Multiprocessing
 
@@ -16,6 +16,7 @@ enum Micro {
     if wants("large") { try await measureLarge() }
     if wants("start") { try await measureStart() }
     if wants("recovery") { try await Recovery.measure() }
+    if wants("crash") { try await measureCrash() }
     print("cache-line round trip: \(nanoseconds(probe())) ns")
   }
 
@@ -119,6 +120,28 @@ enum Micro {
       report("pool of 2 to its first result, \(method.rawValue)", pools)
       report("ChildProcess to its result, \(method.rawValue)", children)
     }
+  }
+
+  // MARK: - Crashing
+
+  /// From the call to the error, beside a worker that is killed by its own hand: the kernel's share.
+  private static func measureCrash() async throws {
+    let pool = try ProcessPool(
+      workers: 1, configuration: .init { $0.restartLimit = .init(1_000_000, per: .seconds(1)) })
+    for crash in [Crash.trap, .killed] {
+      var times: [Double] = []
+      for _ in 0..<200 {
+        try await pool.warmUp()
+        times.append(
+          try await time {
+            do {
+              _ = try await pool.run(crash) { $0.perform() }
+            } catch ProcessError.crashed {}
+          })
+      }
+      report("a body that ends its worker to its error, \(crash.rawValue)", times)
+    }
+    await pool.drain()
   }
 
   // MARK: - Measuring

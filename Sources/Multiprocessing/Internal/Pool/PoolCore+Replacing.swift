@@ -6,7 +6,7 @@ internal import Synchronization
 
 extension PoolCore {
   /// On the reactor's thread.
-  func workerEnded(_ channel: WorkerChannel, _ status: ExitStatus, _ rest: [PendingRecord]) {
+  func workerEnded(_ channel: WorkerChannel, _ report: CrashReport, _ rest: [PendingRecord]) {
     slots.withLock { $0.remove(channel) }
     noteChange()
     takeOver(rest, from: channel.index)
@@ -16,9 +16,6 @@ extension PoolCore {
       return
     }
     guard allowRestart() else {
-      let report = CrashReport(
-        processIdentifier: channel.process?.pid ?? 0, workerIndex: channel.index, exitStatus: status
-      )
       return close(ProcessError.restartLimitExceeded(report), kills: true)
     }
     ledger.recordRestart()

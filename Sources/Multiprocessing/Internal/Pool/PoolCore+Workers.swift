@@ -142,7 +142,8 @@ extension PoolCore {
       ManagedProcess.Listener(
         message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
         ended: { [self] status in
-          workerEnded(channel, status, channel.processEnded(status))
+          let report = channel.crashReport(status)
+          workerEnded(channel, report, channel.processEnded(report))
         }))
     if let startBody {
       begin(channel, startBody)

@@ -100,6 +100,11 @@ final class PoolCore: Sendable {
         "start method .fork is for ChildProcess.forking; a pool's workers use .forkServer or .spawn"
       )
     }
+    guard configuration.processOptions.standardOutput != .capture else {
+      throw .invalidConfiguration(
+        "nobody could read what a pool's workers write to a captured standard output; use .inherit or"
+          + " .discard")
+    }
     if case .fixed(let size) = configuration.chunkSize, size < 1 {
       throw .invalidConfiguration("a chunk of \(size) items; use .fixed(1) or more, or .automatic")
     }

@@ -50,13 +50,13 @@ extension WorkerChannel {
 
   /// The process has ended: takes its last completions, charges the item that ran, and gives back what was
   /// not begun, in order.
-  func processEnded(_ status: ExitStatus) -> [PendingRecord] {
+  func processEnded(_ report: CrashReport) -> [PendingRecord] {
     var after = Aftermath()
     let rest = lock.withLock { _ -> [PendingRecord] in
       if state.phase != .closed { takeCompletions(&after) }
       state.phase = .closed
       live.store(false, ordering: .relaxed)
-      let rest = closeOutstanding(status, &after)
+      let rest = closeOutstanding(report, &after)
       flush(&after)
       return rest
     }
@@ -65,7 +65,7 @@ extension WorkerChannel {
   }
 
   private func closeOutstanding(
-    _ status: ExitStatus, _ after: inout Aftermath
+    _ report: CrashReport, _ after: inout Aftermath
   ) -> [PendingRecord] {
     var rest: [PendingRecord] = []
     let accepted = unsafe mproc_channel_peer_accepted(channel)
@@ -73,7 +73,7 @@ extension WorkerChannel {
       let entry = state.outstanding.first
       // What has brought results was begun, whatever a damaged worker says.
       if entry.start == accepted || entry.received > 0 {
-        chargeCrash(status, &after)
+        chargeCrash(report, &after)
       } else if entry.submission.isWanted {
         rest.append(PendingRecord(entry.submission, argumentBytes(of: entry)))
         state.outstanding.removeFirst()
@@ -86,7 +86,7 @@ extension WorkerChannel {
   }
 
   /// Keeps the results that the cursor counts; the item after them is the one that ran.
-  private func chargeCrash(_ status: ExitStatus, _ after: inout Aftermath) {
+  private func chargeCrash(_ report: CrashReport, _ after: inout Aftermath) {
     let submission = state.outstanding.first.submission
     savePartialResults(&after)
     let received = state.outstanding.first.received
@@ -94,8 +94,7 @@ extension WorkerChannel {
       finish(&after)
       return after.wake(submission.job)
     }
-    var report = CrashReport(
-      processIdentifier: state.process?.pid ?? 0, workerIndex: index, exitStatus: status)
+    var report = report
     if submission.job.reportsIndex { report.taskIndex = submission.first + received }
     report.attempts = (received == 0 ? submission.extras?.attempts ?? 0 : 0) + 1
     endFront(item: received, .crashed(report), &after)

@@ -82,6 +82,7 @@ final class WorkerChannel: @unchecked Sendable {
 
   let index: Int
   let requestedCPUs: CPUSet?
+  private let witness: CrashWitness
   let pool: PoolCore
   let channel: UnsafeMutablePointer<mproc_channel>
   private var submissions: mproc_segment
@@ -109,10 +110,12 @@ final class WorkerChannel: @unchecked Sendable {
 
   init(
     _ index: Int, _ requestedCPUs: CPUSet?, _ pool: PoolCore, _ submissions: mproc_segment,
-    _ completions: mproc_segment, _ arguments: OpaquePointer, _ results: OpaquePointer
+    _ completions: mproc_segment, _ arguments: OpaquePointer, _ results: OpaquePointer,
+    _ witness: CrashWitness
   ) {
     self.index = index
     self.requestedCPUs = requestedCPUs
+    self.witness = witness
     self.pool = pool
     unsafe self.submissions = submissions
     unsafe self.completions = completions
@@ -159,6 +162,15 @@ final class WorkerChannel: @unchecked Sendable {
       state: workerState(phase, hasProcess: process != nil, isRunning: isRunning),
       requestedCPUs: requestedCPUs, verifiedCPUs: process?.effectiveCPUs, taskCount: finished,
       residentByteCount: max(0, Int(mproc_resident_bytes(pid))))
+  }
+
+  /// Once the process has ended: reads what it has left, without waiting.
+  func crashReport(_ status: ExitStatus) -> CrashReport {
+    let process = process
+    return witness.report(
+      process?.pid ?? 0, workerIndex: index, status,
+      unsafe completions.header.flatMap { unsafe CrashRecord($0) },
+      wasKilled: process?.wasKilled == true)
   }
 
   var process: ManagedProcess? { lock.withLock { _ in state.process } }
