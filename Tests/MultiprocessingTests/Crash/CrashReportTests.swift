@@ -15,12 +15,26 @@ func report(
   _ host: Host, _ method: StartMethod, _ fault: Fault,
   _ configure: (inout ProcessOptions) -> Void = { _ in }
 ) async throws -> CrashReport {
-  try await report(host, method, configure, fault) { $0.perform() }
+  try await report(host, method, configure) { options in
+    try ChildProcess(fault, options: options) { (fault: Fault) -> Void in fault.perform() }
+  } in: {
+    try await $0.run(fault) { (fault: Fault) -> Void in fault.perform() }
+  }
 }
 
-func report<Argument: Transferable>(
+func report(_ host: Host, _ method: StartMethod, _ crash: Crash) async throws -> CrashReport {
+  try await report(host, method, { _ in }) { options in
+    try ChildProcess(crash, options: options) { (crash: Crash) -> Void in crash.perform() }
+  } in: {
+    try await $0.run(crash) { (crash: Crash) -> Void in crash.perform() }
+  }
+}
+
+/// The bodies are where their types are known: in a debug build a closure in a generic function captures these.
+private func report(
   _ host: Host, _ method: StartMethod, _ configure: (inout ProcessOptions) -> Void,
-  _ argument: Argument, body: @escaping @Sendable (Argument) -> Void
+  child start: (ProcessOptions) throws -> ChildProcess<Void>,
+  in run: (ProcessPool) async throws -> Void
 ) async throws -> CrashReport {
   var options = ProcessOptions(method)
   options.standardError = .capture
@@ -28,11 +42,11 @@ func report<Argument: Transferable>(
   let error: ProcessError?
   switch host {
   case .child:
-    let child = try ChildProcess(argument, options: options, body: body)
+    let child = try start(options)
     error = await #expect(throws: ProcessError.self) { try await child.value }
   case .worker:
     error = try await withPool(method, workers: 1, { $0.processOptions = options }) { pool in
-      await #expect(throws: ProcessError.self) { try await pool.run(argument, body: body) }
+      await #expect(throws: ProcessError.self) { try await run(pool) }
     }
   }
   return try crashReport(of: error)
@@ -49,7 +63,7 @@ struct CrashReportTests {
       (.fatalError, "Fatal error: the crash that was asked for"),
     ]
     for (crash, text) in texts {
-      let report = try await report(host, method, { _ in }, crash) { $0.perform() }
+      let report = try await report(host, method, crash)
       #expect(report.message?.contains(text) == true, "\(crash): \(report.message ?? "nil")")
       #expect("\(report)".contains(text))
       #expect(crash.matches(report.exitStatus))
@@ -186,11 +200,15 @@ struct CrashReportTests {
   @Test("memory that cannot be had is told apart", arguments: startMethods)
   func addressSpace(_ method: StartMethod) async throws {
     let limit = ResourceLimit(.addressSpace, soft: 2 << 30)
-    let report = try await report(
-      .child, method, { $0.resourceLimits = [limit] }, 1 << 40
-    ) { (count: Int) in
+    let options = ProcessOptions(method) {
+      $0.standardError = .capture
+      $0.resourceLimits = [limit]
+    }
+    let child = try ChildProcess(1 << 40, options: options) { (count: Int) -> Void in
       print([UInt8](repeating: 1, count: count).count)
     }
+    let report = try crashReport(
+      of: await #expect(throws: ProcessError.self) { try await child.value })
     #expect(report.ranOutOfMemory, "\(report) \(report.standardErrorTail ?? "")")
   }
 

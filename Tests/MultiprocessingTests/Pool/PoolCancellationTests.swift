@@ -205,7 +205,7 @@ struct PoolCancellationTests {
 
   @Test("the deadline of an item of a map ends the map", arguments: startMethods)
   func itemDeadline(_ method: StartMethod) async throws {
-    try await withPool(method, { $0.taskTimeout = .milliseconds(100) }) { pool async throws in
+    try await withPool(method, { $0.taskTimeout = .milliseconds(500) }) { pool async throws in
       #expect(try await pool.map(0..<100) { $0 + 1 } == Array(1...100))
       let error = await #expect(throws: ProcessError.self) {
         try await pool.map(0..<100) { (n: Int) throws -> Int in
@@ -213,7 +213,7 @@ struct PoolCancellationTests {
           return n
         }
       }
-      guard case .timedOut(.milliseconds(100))? = error else { throw UnexpectedError() }
+      guard case .timedOut(.milliseconds(500))? = error else { throw UnexpectedError() }
       #expect(pool.statistics.addsUp && pool.statistics.pending == 0)
     }
   }
@@ -223,7 +223,7 @@ struct PoolCancellationTests {
     try await withPool(
       method,
       {
-        $0.taskTimeout = .milliseconds(100)
+        $0.taskTimeout = .milliseconds(500)
         $0.cancellationGrace = .milliseconds(50)
       }
     ) { pool async throws in

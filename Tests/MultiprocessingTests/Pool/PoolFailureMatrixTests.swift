@@ -110,7 +110,7 @@ struct PoolFailureMatrixTests {
       {
         $0.chunkSize = .fixed(chunk)
         $0.cancellationGrace = .milliseconds(20)
-        if failure.mishap == .stopping { $0.taskTimeout = .milliseconds(100) }
+        if failure.mishap == .stopping { $0.taskTimeout = .milliseconds(500) }
       }, body: body)
   }
 

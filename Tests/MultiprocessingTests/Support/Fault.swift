@@ -30,9 +30,10 @@ enum Fault: String, Codable, Sendable, CaseIterable {
   }
 
   private func inThread(_ body: @escaping @Sendable () -> Void) {
-    let thread = Thread(block: body)
-    thread.name = "beside"
-    thread.start()
+    Thread {
+      Thread.current.name = "beside"
+      body()
+    }.start()
     while true { sleep(1_000) }
   }
 }
