@@ -174,7 +174,7 @@ struct PoolResultsTests {
       #expect(try await results.reduce(0, +) == 3)
       _ = try configurationProblem(
         of: await #expect(throws: ProcessError.self) { try await results.reduce(0, +) })
-      let captured = 3
+      let captured = Int.random(in: 1...9)
       let refused = pool.results(of: 0..<3) { $0 + captured }
       _ = try transferFailure(
         of: await #expect(throws: ProcessError.self) { try await refused.reduce(0, +) })
