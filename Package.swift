@@ -27,6 +27,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
   ],
   targets: [
@@ -49,6 +50,7 @@ let package = Package(
         "CMultiprocessing",
         "ProcessorTopology",
         .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
@@ -68,7 +70,13 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "MultiprocessingTests",
-      dependencies: ["CMultiprocessing", "Multiprocessing", "Scenarios"],
+      dependencies: [
+        "CMultiprocessing",
+        "Multiprocessing",
+        "Scenarios",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "InMemoryLogging", package: "swift-log"),
+      ],
       swiftSettings: swiftSettings),
     .target(
       name: "ScalingBenchmark",

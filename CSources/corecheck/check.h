@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mproc_activity.h"
 #include "mproc_arena.h"
 #include "mproc_ring.h"
 

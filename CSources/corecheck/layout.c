@@ -119,6 +119,28 @@ static void only_two_halves_of_a_pair_open(void)
     REQUIRE(mproc_channel_open(&channel, &none, &b) == -EINVAL);
 }
 
+static void waited_time_is_true_at_every_instant(void)
+{
+    struct pair pair;
+    struct mproc_channel *worker = &pair.worker;
+    const struct mproc_channel *application = &pair.application;
+
+    pair_open(&pair, 4096, 0, TWO_MAPPINGS);
+    REQUIRE(mproc_channel_peer_waited(application, 1000) == 0);
+    mproc_channel_begin_wait(worker, 1000);
+    REQUIRE(mproc_channel_peer_waited(application, 1000) == 0);
+    REQUIRE(mproc_channel_peer_waited(application, 1007) == 7);
+    /* The reader's clock was read before the worker's. */
+    REQUIRE(mproc_channel_peer_waited(application, 999) == 0);
+    mproc_channel_end_wait(worker, 1010);
+    REQUIRE(mproc_channel_peer_waited(application, 5000) == 10);
+    mproc_channel_begin_wait(worker, 6000);
+    REQUIRE(mproc_channel_peer_waited(application, 6005) == 15);
+    mproc_channel_end_wait(worker, 6000);
+    REQUIRE(mproc_channel_peer_waited(application, UINT64_MAX) == 10);
+    pair_close(&pair);
+}
+
 const struct check layout_checks[] = {
     {"a fresh segment has the documented header",
      fresh_segment_has_documented_header, false},
@@ -130,5 +152,7 @@ const struct check layout_checks[] = {
     {"seals refuse writes, resizing and holes", seals_refuse_writes, false},
     {"only the two halves of a pair make a channel",
      only_two_halves_of_a_pair_open, false},
+    {"the time that a worker has waited is true at every instant",
+     waited_time_is_true_at_every_instant, false},
     {NULL, NULL, false},
 };

@@ -22,6 +22,8 @@ enum Scenarios {
       case ("smoke", nil): try await Smoke.run()
       case ("side-effects", let path?): try await SideEffects.run(counting: path)
       case ("stopped", nil): try await Stopped.run()
+      case ("progress", nil): try await Observed.showProgress()
+      case ("trace", let path?): try await Observed.trace(to: path)
       case ("leaks", let count?): try await Leaks.run(pools: Int(count) ?? 40)
       case ("hold", let phase?):
         guard let phase = Hold.Phase(rawValue: phase) else { usage() }
@@ -41,8 +43,9 @@ enum Scenarios {
     let phases = Hold.Phase.allCases.map(\.rawValue).joined(separator: "|")
     let cases = StandardError.Case.allCases.map(\.rawValue).joined(separator: "|")
     fail(
-      "usage: Scenarios smoke | stopped | side-effects FILE | leaks POOLS | hold \(phases)"
-        + " | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP")
+      "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
+        + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
+    )
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef CMULTIPROCESSING_H
 #define CMULTIPROCESSING_H
 
+#include "mproc_activity.h"
 #include "mproc_affinity.h"
 #include "mproc_base.h"
 #include "mproc_closure.h"

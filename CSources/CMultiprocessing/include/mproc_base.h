@@ -48,6 +48,20 @@ void mproc_reserve_standard_streams(void);
 /* /dev/null, for writing. */
 int mproc_open_null(void);
 int mproc_set_nonblocking(int descriptor);
+/* Opens a file for writing at positions, made or emptied, and locks it: -EBUSY
+ * when another descriptor holds the lock, -ESPIPE when it is no regular file.
+ * mproc_file_close also ends the lock, whoever has a copy of the descriptor. */
+int mproc_file_create(const char *path);
+int mproc_file_close(int descriptor);
+/* Writes all of `bytes` there. */
+int mproc_write_at(int descriptor, const void *bytes, size_t size,
+                   uint64_t offset);
+/* Writes all of `bytes`; what does not fit into a full non-blocking stream is
+ * lost, as -EAGAIN. */
+int mproc_write_now(int descriptor, const void *bytes, size_t size);
+/* The width of the terminal, 80 where it does not tell; -ENOTTY where the
+ * descriptor is none. */
+int mproc_terminal_columns(int descriptor);
 int mproc_close(int descriptor);
 /* A pipe whose reading end only the application may hold, non-blocking. */
 int mproc_private_pipe(int ends[2]);

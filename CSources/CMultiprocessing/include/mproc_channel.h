@@ -18,7 +18,10 @@
  *  L1    channel.freed   whoever frees, release L2 producer, acquire
  *        (private memory: the thread that frees and the producer may differ)
  *  W1    own.accepted,   worker, release        A1 application, acquire
- *        .cursor, .partial: results that the cursor counts are stored
+ *        .cursor, .partial: results that the cursor counts are stored;
+ *        .began is stored ahead of accepted, relaxed
+ *  W2    own.waiting     worker, relaxed        A2 application, relaxed
+ *        one word that means nothing for any other
  *  K1    own.control     application, release   K2 worker, acquire
  *  R1    own.arena_head  reader, release        R2 peer, acquire
  *  S1    own.sleeping    sleeper, relaxed, then full fence S2, then it reads

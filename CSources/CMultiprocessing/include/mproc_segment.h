@@ -13,7 +13,8 @@
  *      256  head        bytes consumed of the peer  owner
  *      384  arena_head  bytes released of the peer  owner
  *      512  sleeping    generation, odd = asleep    owner
- *      640  accepted, cursor, partial               owner (worker)
+ *      640  accepted, cursor, partial,              owner (worker)
+ *           waiting, began
  *      768  control     command to the worker       owner (application)
  *      896  cpu         where the owner runs, + 1   owner
  *     1024  crash       the crash record of         owner, when it crashes
@@ -58,7 +59,9 @@ struct mproc_segment_header {
     uint64_t accepted;
     uint64_t cursor;
     uint64_t partial;
-    uint64_t pad5[13];
+    uint64_t waiting;
+    uint64_t began;
+    uint64_t pad5[11];
     uint64_t control;
     uint64_t pad6[15];
     uint64_t cpu;
@@ -81,6 +84,8 @@ MPROC__AT(sleeping, 512);
 MPROC__AT(accepted, 640);
 MPROC__AT(cursor, 648);
 MPROC__AT(partial, 656);
+MPROC__AT(waiting, 664);
+MPROC__AT(began, 672);
 MPROC__AT(control, 768);
 MPROC__AT(cpu, 896);
 _Static_assert(sizeof(struct mproc_segment_header) == 1024, "header size");

@@ -52,6 +52,15 @@ struct BodyReference: Sendable {
       results: try Self.names(resultTypes()))
   }
 
+  /// The type of a `ProcessTask`, the type of any other body.
+  var label: String {
+    let (arguments, results) = (argumentTypes(), resultTypes())
+    if key.shape == .task, let task = arguments.first { return "\(task)" }
+    let names = results.map { "\($0)" }.joined(separator: ", ")
+    let list = arguments.map { "\($0)" }.joined(separator: ", ")
+    return "(\(list)) -> " + (results.count == 1 ? names : "(\(names))")
+  }
+
   private static func place(_ address: UInt) throws(ProcessError) -> BodyName.Code {
     guard let place = CodePlace(address: address) else { throw .unknownCode() }
     return .plain(place)

@@ -60,6 +60,11 @@ final class ManagedProcess: Sendable {
     _ = mproc_close(pidfd)
   }
 
+  /// How it was really started.
+  var startMethod: StartMethod {
+    if case .server = origin { .forkServer } else { .spawn }
+  }
+
   var status: ExitStatus? { state.withLock { $0.status } }
   /// Whether the application has sent it SIGKILL.
   var wasKilled: Bool { state.withLock { $0.wasKilled } }

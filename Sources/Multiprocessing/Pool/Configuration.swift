@@ -1,5 +1,7 @@
 // How a pool behaves.
 
+public import Logging
+
 extension ProcessPool {
   /// How a pool behaves. All fields have defaults:
   ///
@@ -73,6 +75,21 @@ extension ProcessPool {
     /// How long a cancelled body may go on before its process gets SIGTERM, and after that SIGKILL; nil
     /// waits for ever.
     public var cancellationGrace: Duration? = .seconds(5)
+
+    /// Who is told how far each map and stream is.
+    public var progress: ProgressReporting = .none
+    /// Hears what happens to the workers: starts and retirements at level debug, crashes and what was ended by
+    /// force as warnings, the end of the pool by its own fault as an error; with the worker's index and process
+    /// identifier as metadata. Called on threads of Swift's pool, one entry after the other, and no longer once
+    /// `drain()` or `shutdown()` has returned. nil: nobody.
+    public var logger: Logger?
+    /// A file for a timeline in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing
+    /// open: a row for each worker, with every record of items that it ran. nil: none.
+    ///
+    /// The file is emptied when the pool is made and written as the pool works; after each write it is complete,
+    /// so what the application's own death leaves can be opened, too. Times are microseconds of the monotonic
+    /// clock. A pool that is traced takes some 100 ns more for each record.
+    public var trace: FilePath?
 
     public init() {}
 

@@ -166,7 +166,7 @@ extension ProcessPool {
     let body = try core.bodies.body(for: reference)
     let job = MapJob<Output>(body, isBytes: !isTuple && ValueCoding.isBytes(Output.self))
     let count = try await core.map(
-      job, underestimatedCount: inputs.underestimatedCount, isLengthKnown: inputs is any Collection,
+      job, underestimatedCount: inputs.underestimatedCount, isLengthKnown: isLengthKnown(inputs),
       source)
     return try job.results(count, decoder)
   }

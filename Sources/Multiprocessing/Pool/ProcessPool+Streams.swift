@@ -100,7 +100,7 @@ where Inputs.Element: Transferable {
   OneShot(
     uniquely: StreamSource(
       pull: itemSource(inputs), underestimatedCount: inputs.underestimatedCount,
-      isLengthKnown: inputs is any Collection))
+      isLengthKnown: isLengthKnown(inputs)))
 }
 
 /// A sequence whose elements are arguments.

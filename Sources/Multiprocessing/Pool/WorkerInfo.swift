@@ -1,4 +1,4 @@
-// What a pool tells of itself.
+// What a pool tells of its workers.
 
 public import Glibc
 
@@ -19,20 +19,5 @@ extension ProcessPool {
     public var taskCount: Int
     /// The resident set, in bytes; 0 when it is not known.
     public var residentByteCount: Int
-  }
-
-  /// The pool's ledger. At every instant submitted = succeeded + failed + cancelled + crashed + pending.
-  public struct Statistics: Sendable, Hashable {
-    public var submitted = 0
-    public var succeeded = 0
-    /// A timeout counts here.
-    public var failed = 0
-    public var cancelled = 0
-    public var crashed = 0
-    public var pending = 0
-    /// Workers that were started in place of one that died.
-    public var restarts = 0
-    /// Attempts beyond the first, as `Configuration.retry` allows.
-    public var retries = 0
   }
 }

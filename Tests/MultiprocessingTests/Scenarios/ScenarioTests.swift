@@ -6,12 +6,12 @@ import Multiprocessing
 import Testing
 
 /// One run of the Scenarios executable. Every process of it, grandchildren too, inherits a mark.
-private final class Scenario {
+final class Scenario {
   private let process = Process()
   private let output = Pipe()
   private let mark = "MPROC_SCENARIO=" + UUID().uuidString
 
-  init(_ arguments: String...) throws {
+  init(_ arguments: String..., standardError: FileHandle? = nil) throws {
     let test = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     process.executableURL = URL(fileURLWithPath: test).deletingLastPathComponent()
       .appendingPathComponent("Scenarios")
@@ -20,6 +20,7 @@ private final class Scenario {
     process.environment = ProcessInfo.processInfo.environment.merging([String(name): String(value)])
     { $1 }
     process.standardOutput = output
+    if let standardError { process.standardError = standardError }
     process.standardInput = FileHandle.nullDevice
     try process.run()
   }

@@ -30,10 +30,7 @@ enum Fault: String, Codable, Sendable, CaseIterable {
   }
 
   private func inThread(_ body: @escaping @Sendable () -> Void) {
-    Thread {
-      Thread.current.name = "beside"
-      body()
-    }.start()
+    Thread(block: body).start()
     while true { sleep(1_000) }
   }
 }

@@ -20,6 +20,8 @@ class FedJob: PoolJob, @unchecked Sendable {  // `flow` and atomics hold all tha
   private let flow = Guarded(Flow())
   /// A moving average in nanoseconds; 0: not known.
   private let averageTime = Atomic<Int>(0)
+  /// Set before the first item is submitted, and used by the caller's task alone; nil: nobody is told.
+  final var progress: ProgressReporter?
 
   // MARK: - The caller's side
 

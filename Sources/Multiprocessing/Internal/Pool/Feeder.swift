@@ -176,7 +176,8 @@ struct Feeder: ~Copyable {
   ) {
     overflowed = false
     job.willSubmit(first: submitted, count: count, records: ends.count)
-    core.ledger.recordSubmitted(count)
+    core.ledger.recordSubmitted(
+      count, records: ends.count, of: chunk, last: last > 0 ? last : chunk)
     sizing.remaining = max(0, sizing.remaining - count)
     if last > 0, last < chunk, ends.count > 1 {
       // The last record is shorter: on its own.

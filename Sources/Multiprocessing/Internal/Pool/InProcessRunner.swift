@@ -3,6 +3,8 @@
 // Arguments and results are encoded and decoded as between processes, and bodies found by their names, so that
 // what cannot be sent fails here too.
 
+internal import CMultiprocessing
+internal import Glibc
 internal import Synchronization
 
 final class InProcessRunner: Sendable {
@@ -11,6 +13,7 @@ final class InProcessRunner: Sendable {
     var current: (job: PoolJob, task: Task<Void, any Error>)?
     var bodies: [UInt32: LoadedBody] = [:]
     var hasStarted = false
+    var activity = ProcessPool.Statistics.Worker(id: 0)
   }
 
   private let state = Guarded(State())
@@ -30,6 +33,13 @@ final class InProcessRunner: Sendable {
       job == nil || state.current?.job === job ? state.current?.task : nil
     }
     task?.cancel()
+  }
+
+  /// What has been run here. Nothing waits: the application has other things to do.
+  var activity: ProcessPool.Statistics.Worker {
+    var activity = state.withLock { $0.activity }
+    activity.processCount = 1
+    return activity
   }
 
   private func runAll(_ core: PoolCore) async {
@@ -54,6 +64,7 @@ final class InProcessRunner: Sendable {
       return core.fail([record], job.reasonForEnd() ?? .error(core.queue.reason))
     }
     let outcome = Guarded<[UInt8]>([])
+    let began = mproc_now_ns()
     let call = Task.detached {
       let bytes = try await self.call(job.body, record.arguments)
       outcome.withLock { $0 = bytes }
@@ -61,11 +72,40 @@ final class InProcessRunner: Sendable {
     state.withLock { $0.current = (job, call) }
     if job.isEnded { call.cancel() }
     let result = await call.result
-    state.withLock { $0.current = nil }
+    let bytes = outcome.withLock { $0 }
+    note(record, result, bytes.count, from: began, to: mproc_now_ns(), core.trace)
     switch result {
-    case .success: succeed(record, outcome.withLock { $0 }, core)
+    case .success: succeed(record, bytes, core)
     case .failure(let error): fail(record, error, core)
     }
+  }
+
+  /// What has run, for the statistics and the timeline.
+  private func note(
+    _ record: PendingRecord, _ result: Result<Void, any Error>, _ byteCount: Int,
+    from began: UInt64, to ended: UInt64, _ trace: PoolTrace?
+  ) {
+    var ending = TraceEvent.Ending.succeeded
+    if case .failure(let error) = result {
+      ending = error is CancellationError ? .cancelled : .failed
+      if let reason = record.submission.job.reasonForEnd() { ending = .init(reason) }
+    }
+    state.withLock { state in
+      state.current = nil
+      state.activity.workingTime += .nanoseconds(ended - began)
+      state.activity.argumentByteCount += record.arguments.byteCount
+      state.activity.resultByteCount += byteCount
+      if ending == .succeeded { state.activity.taskCount += 1 }
+    }
+    guard let trace else { return }
+    let submission = record.submission
+    trace.post(
+      TraceEvent(
+        row: 1, name: submission.job.body.label, category: submission.job.kind, began: began,
+        ended: ended,
+        arguments: .items(
+          job: trace.number(of: submission.job), first: submission.first, count: 1,
+          process: getpid(), ending)))
   }
 
   private func succeed(_ record: PendingRecord, _ bytes: [UInt8], _ core: PoolCore) {

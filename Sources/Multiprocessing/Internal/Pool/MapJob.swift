@@ -89,6 +89,8 @@ final class MapJob<Output>: FedJob, @unchecked Sendable {  // `state` guards all
 
   // MARK: - The channels' side
 
+  override var kind: String { "map" }
+
   override func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
     state.withLock { state in
       if keepsBytes {

@@ -61,3 +61,21 @@ struct PlainInputs {
     return count == 0 ? .end : .items(count)
   }
 }
+
+// MARK: - How many there are
+
+/// Whether `underestimatedCount` is exact.
+func isLengthKnown<S: Sequence>(_ inputs: S) -> Bool {
+  inputs is any Collection || (S.self as? any PairedSequence.Type)?.isLengthKnown == true
+}
+
+/// What `zip` makes: no collection, but as long as the shorter of two.
+private protocol PairedSequence {
+  static var isLengthKnown: Bool { get }
+}
+
+extension Zip2Sequence: PairedSequence {
+  fileprivate static var isLengthKnown: Bool {
+    Sequence1.self is any Collection.Type && Sequence2.self is any Collection.Type
+  }
+}

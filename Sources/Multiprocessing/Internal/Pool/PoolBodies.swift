@@ -7,9 +7,12 @@ final class PoolBody: Sendable {
   let number: UInt32
   /// The payload of its definition record.
   let definition: [UInt8]
+  /// What it is called in a timeline; empty where there is none.
+  let label: String
 
-  init(number: UInt32, _ name: BodyName) throws {
+  init(number: UInt32, _ name: BodyName, label: String) throws {
     self.number = number
+    self.label = label
     var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
     writer.appendValue(number)
     try ValueCoding.encode(name, into: &writer, context: nil)
@@ -25,6 +28,11 @@ final class PoolBodies: Sendable {
   }
 
   private let state = Mutex(State())
+  private let areLabelled: Bool
+
+  init(labelled: Bool) {
+    areLabelled = labelled
+  }
 
   /// Throws `notTransferable` when the body cannot be named.
   func body(for reference: BodyReference) throws -> PoolBody {
@@ -42,7 +50,10 @@ final class PoolBodies: Sendable {
         state.last = (key, body)
         return body
       }
-      let body = try PoolBody(number: UInt32(state.bodies.count), try reference().name())
+      let reference = try reference()
+      let body = try PoolBody(
+        number: UInt32(state.bodies.count), try reference.name(),
+        label: areLabelled ? reference.label : "")
       state.bodies[key] = body
       state.last = (key, body)
       return body

@@ -16,6 +16,9 @@ extension PoolCore {
     if isLengthKnown { job.reserve(underestimatedCount) }
     ledger.mapBegins()
     defer { ledger.mapEnds() }
+    job.progress = ProgressReporter(
+      configuration.progress, total: isLengthKnown ? underestimatedCount : nil, reactor)
+    defer { job.progress?.finish(job) }
     await withTaskCancellationHandler {
       await pump(&feeder, job, source)
     } onCancel: {
@@ -50,6 +53,7 @@ extension PoolCore {
       if feeder.isAtEnd && job.isIdle || job.hasDeliveries { break }
       if progressed {
         idleSince = 0
+        reportProgress(job, &spinners)
         // While the workers have enough to do, fewer and larger exchanges cost both sides less.
         if spinners.allSatisfy({ $0.outstandingCount > 64 }) {
           for _ in 0..<48 { mproc_pause() }
@@ -61,7 +65,7 @@ extension PoolCore {
         continue
       }
       for channel in spinners { channel.stopSpinning() }
-      await job.waitForNews(forInput: feeder.isDry)
+      await waitForNews(job, forInput: feeder.isDry)
       spinners = startSpinning()
       idleSince = 0
     }
@@ -84,7 +88,7 @@ extension PoolCore {
   }
 
   /// The workers whose bell this caller takes over while it is awake.
-  private func startSpinning() -> [WorkerChannel] {
+  func startSpinning() -> [WorkerChannel] {
     let channels = channels()
     for channel in channels { channel.startSpinning() }
     if channels.count == 1, callerSpin > 0 { _ = moveAway(from: channels[0]) }

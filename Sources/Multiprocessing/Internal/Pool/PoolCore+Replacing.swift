@@ -7,7 +7,9 @@ internal import Synchronization
 extension PoolCore {
   /// On the reactor's thread.
   func workerEnded(_ channel: WorkerChannel, _ report: CrashReport, _ rest: [PendingRecord]) {
-    slots.withLock { $0.remove(channel) }
+    let activity = channel.activity(until: mproc_now_ns())
+    slots.withLock { $0.remove(channel, activity) }
+    channel.noteEnd(report.exitStatus)
     noteChange()
     takeOver(rest, from: channel.index)
     guard queue.needsWorkers, channel.index < workerCount else { return ledger.wakeWaiters() }
@@ -19,6 +21,7 @@ extension PoolCore {
       return close(ProcessError.restartLimitExceeded(report), kills: true)
     }
     ledger.recordRestart()
+    channel.noteReplacement()
     startMissing()
   }
 
@@ -74,7 +77,7 @@ extension PoolCore {
       (try? placement.plan(workers: count, on: MachineView.current.topology))
       ?? Array(repeating: [], count: count)
     let leaving = slots.withLock { $0.resize(plan) }
-    for channel in leaving { channel.stop() }
+    for channel in leaving { channel.stop(.resizing) }
     if !isOnDemand { try? await warmUp() }
     for channel in leaving { _ = await channel.process?.exitStatus(within: nil) }
   }
@@ -87,7 +90,7 @@ extension PoolCore {
       guard let self, !queue.isClosed else { return }
       let now = mproc_now_ns()
       for channel in channels() where channel.isIdle(since: limit.nanoseconds, now) {
-        channel.stop()
+        channel.stop(.idleness)
       }
       watchIdleness()
     }

@@ -24,6 +24,7 @@ extension PoolCore {
       let delay = configuration.retry.delay(after: attempts, failure.error)
     else { return fail([record], record.submission.job.reasonForEnd() ?? failure) }
     ledger.recordRetry()
+    traceRetry(record.submission, attempts)
     if delay == .zero { return requeue(record) }
     guard let token = queue.delay(record) else { return fail([record], .error(queue.reason)) }
     // Cancelled meanwhile, it is no longer found under its token.

@@ -89,6 +89,7 @@ extension PoolCore {
 
   /// Ends what is left of a job with `reason`: at once what waits, in the workers as cancellation does.
   func end(_ job: PoolJob, _ reason: ItemFailure) {
+    noteDeadline(reason)
     job.endWith(reason)
     fail(queue.remove(job), job.reasonForEnd() ?? .cancelled)
     for channel in channels() { channel.cancel(job, grace: configuration.cancellationGrace) }

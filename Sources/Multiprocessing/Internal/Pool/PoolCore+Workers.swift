@@ -29,6 +29,23 @@ extension PoolCore {
     }
   }
 
+  var statistics: ProcessPool.Statistics {
+    var statistics = ledger.statistics
+    if let inProcess {
+      statistics.workers = [inProcess.activity]
+      return statistics
+    }
+    // One instant for both: a worker that ends is among the living or the past, not in neither.
+    var (workers, living) = slots.withLock { ($0.past, $0.channels) }
+    let now = mproc_now_ns()
+    for channel in living {
+      while workers.count <= channel.index { workers.append(.init(id: workers.count)) }
+      workers[channel.index].add(channel.activity(until: now))
+    }
+    statistics.workers = workers
+    return statistics
+  }
+
   private func inProcessInfo(_ index: Int) -> ProcessPool.WorkerInfo? {
     if inProcess == nil { return nil }
     return ProcessPool.WorkerInfo(
@@ -80,7 +97,10 @@ extension PoolCore {
       if slots.withLock({ $0.isStillWanted(index) }) { return try adopt(try launch(index)) }
     } catch {
       slots.withLock { $0.giveUpStarting(index) }
-      if !queue.isClosed { startFailed(error) }
+      if !queue.isClosed {
+        noteFailedStart(of: index, error)
+        startFailed(error)
+      }
     }
     noteChange()
   }
@@ -138,6 +158,7 @@ extension PoolCore {
     let channel = launched.channel
     channel.attach(process)
     slots.withLock { $0.put(channel) }
+    channel.noteStart(process)
     unsafe try process.listen(
       ManagedProcess.Listener(
         message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
@@ -152,7 +173,7 @@ extension PoolCore {
     }
     // The pool may have been closed, or made smaller, meanwhile.
     if queue.isClosed { process.kill() }
-    if channel.index >= workerCount { channel.stop() }
+    if channel.index >= workerCount { channel.stop(.resizing) }
   }
 
   // MARK: - The body that comes first
@@ -195,6 +216,7 @@ extension PoolCore {
       state.crashedStarts = 0
     }
     channel.becomeReady()
+    channel.noteReady()
     sendPending(to: channel)
     noteChange()
   }

@@ -17,7 +17,7 @@ final class PoolCore: Sendable {
 
   let configuration: ProcessPool.Configuration
   let environment: ChildEnvironment
-  let bodies = PoolBodies()
+  let bodies: PoolBodies
   let queue = PoolQueue()
   let ledger = PoolLedger()
   let placement: Placement
@@ -30,14 +30,15 @@ final class PoolCore: Sendable {
   /// What runs on each worker first.
   let startBody: (body: PoolBody, arguments: EncodedArguments)?
   let state = Mutex(State())
+  let log: PoolLog?
+  let trace: PoolTrace?
+  let hasToldOfSpawning = Atomic<Bool>(false)
   let bell: Int32
   let reactor: Reactor
   /// A moving average of an item's time in nanoseconds; 0: not known.
   let itemTime = Atomic<Int>(0)
   let lastMove = Atomic<UInt64>(0)
   let timingCounter = Atomic<UInt>(0)
-
-  var statistics: ProcessPool.Statistics { ledger.statistics }
 
   init(
     workers: Int?, _ placement: Placement, _ configuration: ProcessPool.Configuration
@@ -51,6 +52,14 @@ final class PoolCore: Sendable {
     } catch {
       throw .invalidConfiguration("\(error)")
     }
+    let log = PoolLog(configuration.logger)
+    self.log = log
+    trace = try configuration.trace.map { path throws(ProcessError) in
+      try PoolTrace(path, name: configuration.processOptions.name ?? "pool") { error in
+        log?.noteBrokenTrace("\(path)", "\(error)")
+      }
+    }
+    bodies = PoolBodies(labelled: trace != nil)
     self.placement = placement
     acceptsNarrowing = placement.acceptsNarrowing
     startBody = try Self.startBody(configuration, bodies)
@@ -152,17 +161,20 @@ extension PoolCore {
   func endWorkers(grace: Duration) async {
     let channels = channels()
     close(ProcessError.closed, kills: false)
-    for channel in channels { channel.stop() }
+    for channel in channels { channel.stop(.draining) }
     for channel in channels {
       guard let process = channel.process else { continue }
       // Not cancelled with the caller: the workers must be gone when this returns.
       let ended = await Task { await process.exitStatus(within: grace) }.value
       if ended == nil {
+        channel.noteKill()
         process.kill()
         _ = await Task { await process.exitStatus(within: nil) }.value
       }
     }
     close(ProcessError.closed, kills: true)
+    trace?.finish()
+    await log?.flush()
   }
 
   /// Cancels what runs and waits for it.
@@ -175,6 +187,7 @@ extension PoolCore {
 
   /// Nothing is accepted from now on; what waits fails with `error`.
   func close(_ error: any Error, kills: Bool) {
+    noteFailure(error)
     fail(queue.close(error), .error(error))
     guard kills else { return }
     let token = state.withLock { state in

@@ -18,6 +18,8 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
   final let body: PoolBody
   /// Why the job was ended from outside; what its items then end with.
   private let end = Mutex<ItemFailure?>(nil)
+  /// Its number in a trace; 0: none yet.
+  final let traceNumber = Atomic<UInt64>(0)
 
   init(_ body: PoolBody) {
     self.body = body
@@ -56,6 +58,9 @@ class PoolJob: @unchecked Sendable {  // Subclasses guard their state with a loc
 
   /// A worker measured an item of the job, in nanoseconds. False: the job keeps no account of its own.
   func noteItemTime(_ sample: Int) -> Bool { false }
+
+  /// What it is called in a trace.
+  var kind: String { fatalError("abstract") }
 
   /// Whether it is for one worker, or its successor, alone.
   var isBound: Bool { false }

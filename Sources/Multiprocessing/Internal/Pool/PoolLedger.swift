@@ -52,6 +52,16 @@ final class PoolLedger: Sendable {
     }
   }
 
+  /// As above, in so many records of `chunk` items, of which the last has `last`.
+  func recordSubmitted(_ count: Int, records: Int, of chunk: Int, last: Int) {
+    counts.withLock { counts in
+      counts.submitted += count
+      counts.pending += count
+      counts.chunkSizes.add(chunk, records: records - 1)
+      counts.chunkSizes.add(last, records: 1)
+    }
+  }
+
   /// Takes out what was counted for an item that no user submitted.
   func retract(_ failure: ItemFailure?) {
     var change = Change()

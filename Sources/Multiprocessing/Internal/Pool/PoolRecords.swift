@@ -31,6 +31,8 @@ struct TaskHeader: BitwiseCopyable {
   static let isInArena: UInt32 = 1
   /// The completion tells how long the items took.
   static let isTimed: UInt32 = 4
+  /// The last completion tells when.
+  static let isTraced: UInt32 = 8
 }
 
 /// The outcome of some of a record's items.
@@ -46,6 +48,14 @@ struct CompletionHeader: BitwiseCopyable {
   static let isInArena: UInt32 = 1
   /// The record is done: every item has a value, or this one ended it and those behind it were not run.
   static let isLast: UInt32 = 2
+  /// The record ends with `RecordTimes`.
+  static let hasTimes: UInt32 = 4
+}
+
+/// When a worker began and ended a record, in nanoseconds of `mproc_now_ns`.
+struct RecordTimes: BitwiseCopyable {
+  var began: UInt64
+  var ended: UInt64
 }
 
 /// Bytes outside the ring.

@@ -31,6 +31,8 @@ class RunJob: PoolJob, @unchecked Sendable {  // A mutex guards all that changes
 
   override var isBound: Bool { isForOneWorker }
 
+  override var kind: String { isForOneWorker ? "broadcast" : "run" }
+
   final var isDone: Bool { done.load(ordering: .acquiring) }
 
   override func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {

@@ -21,6 +21,8 @@ final class StartJob: PoolJob, @unchecked Sendable {  // A mutex guards all that
   override func wants(_ first: Int) -> Bool { false }
   override var isBound: Bool { true }
 
+  override var kind: String { "onWorkerStart" }
+
   override func receive(first: Int, count: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
     outcome.withLock { $0 = .done }
     return true

@@ -93,6 +93,8 @@ final class StreamJob: FedJob, @unchecked Sendable {  // `state` guards all that
 
   // MARK: - The channels' side
 
+  override var kind: String { order == .outcomes ? "outcomes" : "results" }
+
   override var continuesAfterFailure: Bool { order == .outcomes }
 
   override func wants(_ first: Int) -> Bool {

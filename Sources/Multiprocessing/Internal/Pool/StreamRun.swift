@@ -43,12 +43,16 @@ final class StreamRun<Output> {
     sizing.isStream = true
     sizing.limit = min(sizing.limit, chunkLimit)
     feeder = Feeder(core: pool.core, job: job, sizing: sizing)
+    job.progress = ProgressReporter(
+      pool.core.configuration.progress,
+      total: source.isLengthKnown ? source.underestimatedCount : nil, pool.core.reactor)
     source.attach(job)
   }
 
   deinit {
     source.stop()
     if !isFinished { pool.core.end(job, .cancelled) }
+    job.progress?.finish(job)
   }
 
   /// The next item's outcome; nil when all have been handed out.
@@ -57,6 +61,7 @@ final class StreamRun<Output> {
       if Task.isCancelled { pool.core.end(job, .cancelled) }
       if let outcome = takeFromCurrent() { return outcome }
       if let delivery = job.take() {
+        if let progress = job.progress, progress.isDue(job) { progress.report(job) }
         current = delivery
         offset = 0
         left = delivery.count
@@ -120,6 +125,7 @@ final class StreamRun<Output> {
     }
     if feeder.isAtEnd, job.isIdle, !job.hasDeliveries {
       isFinished = true
+      job.progress?.finish(job)
       inputError = feeder.error
       submitted = feeder.submitted
     }

@@ -12,6 +12,8 @@ final class TaskJob: RunJob, @unchecked Sendable {  // A mutex guards all that c
 
   private let waiters = Mutex(Waiters())
 
+  override var kind: String { "submit" }
+
   override func wake() {
     super.wake()
     guard isDone else { return }

@@ -59,18 +59,23 @@ extension WorkerChannel {
       first == state.outstanding.first.received,
       count >= 1, count <= expected - first
     else { return false }
+    var content = unsafe reader.unread
+    if header.flags & CompletionHeader.hasTimes != 0 {
+      guard unsafe takeTimes(&content) else { return false }
+    }
     let job = state.outstanding.first.submission.job
     if kind == CompletionKind.values {
       let item = state.outstanding.first.submission.first + first
       // An item without a value ends its record as a failure.
       guard (header.flags & CompletionHeader.isLast != 0) == (first + count == expected),
-        unsafe takeValues(header, unsafe reader.unread, job, item: item, &after)
+        unsafe takeValues(header, content, job, item: item, &after)
       else { return false }
     } else {
       guard kind == CompletionKind.failure, header.flags & CompletionHeader.isLast != 0 else {
         return false
       }
-      endFront(item: first, .outcome(unsafe [UInt8](reader.unread)), &after)
+      state.traffic.results += content.count
+      endFront(item: first, .outcome(unsafe [UInt8](content)), &after)
       return true
     }
     state.outstanding.first.received += count
@@ -82,6 +87,15 @@ extension WorkerChannel {
       finish(&after)
       after.wake(job)
     }
+    return true
+  }
+
+  /// Takes the times off the end of a completion.
+  private func takeTimes(_ content: inout UnsafeRawBufferPointer) -> Bool {
+    let size = content.count - MemoryLayout<RecordTimes>.size
+    guard size >= 0 else { return false }
+    state.frontTimes = unsafe content.loadUnaligned(fromByteOffset: size, as: RecordTimes.self)
+    unsafe content = UnsafeRawBufferPointer(rebasing: content[..<size])
     return true
   }
 
@@ -118,7 +132,9 @@ extension WorkerChannel {
     }
     if header.flags & CompletionHeader.isInArena != 0 {
       unsafe mproc_channel_set_arena_head(channel, state.arenaPosition)
+      state.traffic.large += bytes.count
     }
+    state.traffic.results += bytes.count
     state.finished += count
     return true
   }
@@ -131,6 +147,7 @@ extension WorkerChannel {
 
   /// The front record is done, all but `returned` items in so many records: its place in the ring is free.
   func finish(_ after: inout Aftermath, returnedRecords: Int = 0, returnedItems: Int = 0) {
+    if isTraced { traceFront(&after) }
     if let offset = state.outstanding.first.arenaOffset {
       _ = unsafe mproc_arena_release(arguments, offset)
     }

@@ -37,6 +37,7 @@ extension WorkerChannel {
       return state.process.map { (state.outstanding.first.number, $0) }
     }
     guard let (number, process) = overdue else { return }
+    pool.noteDeadline(timeoutFailure)
     end([number], process, grace: pool.configuration.cancellationGrace)
   }
 }

@@ -23,7 +23,7 @@ extension WorkerChannel {
     guard let grace, let reactor = try? Reactor.shared() else { return }
     reactor.schedule(after: grace) { [weak self] in
       guard let self, isOutstanding(last) else { return }
-      process.terminate(grace: grace)
+      terminate(process, grace: grace)
     }
   }
 
@@ -38,6 +38,7 @@ extension WorkerChannel {
     guard let reactor = try? Reactor.shared() else { return process.kill() }
     reactor.schedule(after: grace) { [weak self] in
       guard let self, outstandingCount > 0 else { return }
+      noteKill()
       process.kill()
     }
   }
@@ -104,6 +105,7 @@ extension WorkerChannel {
   func endFront(item: Int, _ failure: ItemFailure, _ after: inout Aftermath) {
     let entry = state.outstanding.first
     let failure = entry.isTimedOut ? timeoutFailure : failure
+    state.frontFailure = (item, TraceEvent.Ending(failure))
     let submission = entry.submission
     let job = submission.job
     let rest = submission.count - item - 1

@@ -9,21 +9,24 @@ extension WorkerChannel {
     lock.withLock { _ in
       guard state.phase == .starting else { return }
       state.phase = .serving
-      state.idleSince = mproc_now_ns()
+      setReadyTime()
+      state.idleSince = state.readyAt
       live.store(true, ordering: .relaxed)
     }
   }
 
   /// Whether it was told to end: then its end is no crash.
-  var wasStopped: Bool { lock.withLock { _ in state.wasStopped } }
+  var wasStopped: Bool { stopReason != nil }
+
+  var stopReason: StopReason? { lock.withLock { _ in state.stopReason } }
 
   /// Tells the worker to end after what it has; nothing can be submitted from then on.
-  func stop() { lock.withLock { _ in stopLocked() } }
+  func stop(_ reason: StopReason) { lock.withLock { _ in stopLocked(reason) } }
 
-  func stopLocked() {
+  func stopLocked(_ reason: StopReason) {
     guard state.phase == .serving || state.phase == .starting else { return }
     state.phase = .stopping
-    state.wasStopped = true
+    state.stopReason = reason
     live.store(false, ordering: .relaxed)
     guard let payload = unsafe mproc_ring_reserve(channel, 8) else {
       // There is no room behind what it has: told when there is.
@@ -60,7 +63,7 @@ extension WorkerChannel {
   func takesItems(_ count: Int) -> Bool {
     guard let limit = pool.configuration.maxTasksPerWorker else { return true }
     guard state.sentItems == 0 || state.sentItems + count <= limit else {
-      stopLocked()
+      stopLocked(.taskLimit)
       return false
     }
     return true
@@ -70,7 +73,7 @@ extension WorkerChannel {
   func countItems(_ count: Int) {
     guard let limit = pool.configuration.maxTasksPerWorker else { return }
     state.sentItems += count
-    if state.sentItems >= limit { stopLocked() }
+    if state.sentItems >= limit { stopLocked(.taskLimit) }
   }
 
   /// Ends a worker that has grown too large; looks at most once a millisecond. Without the lock.
@@ -80,6 +83,6 @@ extension WorkerChannel {
     let last = lastMemoryCheck.load(ordering: .relaxed)
     guard now - last > 1_000_000 else { return }
     lastMemoryCheck.store(now, ordering: .relaxed)
-    if let pid = process?.pid, Int(mproc_resident_bytes(pid)) > limit { stop() }
+    if let pid = process?.pid, Int(mproc_resident_bytes(pid)) > limit { stop(.memoryLimit) }
   }
 }

@@ -98,7 +98,9 @@ extension WorkerChannel {
       guard let reference = unsafe moveToArena(bytes) else { return false }
       unsafe (room + headerSize).storeBytes(of: reference, as: ArenaReference.self)
       arenaOffset = reference.offset
+      state.traffic.large += bytes.count
     }
+    state.traffic.arguments += bytes.count
     let flags = isInline ? 0 : TaskHeader.isInArena
     unsafe room.storeBytes(of: header(submission, flags: flags), as: TaskHeader.self)
     commit(submission, size: size, arenaOffset: arenaOffset)
@@ -110,6 +112,7 @@ extension WorkerChannel {
     guard define(submission.job.body) else { return false }
     guard let extras = submission.extras else { return true }
     for mapping in extras.mappings where state.attached.insert(mapping.number).inserted {
+      state.traffic.shared += mapping.byteCount
       state.process?.command(
         MPROC_COMMAND_ATTACH, number: mapping.number, size: UInt64(mapping.byteCount),
         descriptor: mapping.descriptor)
@@ -121,7 +124,8 @@ extension WorkerChannel {
     TaskHeader(
       number: state.lastNumber + 1, body: submission.job.body.number,
       count: UInt32(submission.count),
-      flags: flags | (submission.isTimed ? TaskHeader.isTimed : 0))
+      flags: flags | (submission.isTimed ? TaskHeader.isTimed : 0)
+        | (isTraced ? TaskHeader.isTraced : 0))
   }
 
   private func commit(_ submission: Submission, size: Int, arenaOffset: UInt64?) {

@@ -39,6 +39,8 @@ final class WorkerChannel: @unchecked Sendable {
     var endedItems = 0
     /// What is to be sent again, or to be decided about.
     var returned: [ReturnedRecord] = []
+    /// For the timeline; nil: nothing, or there is none.
+    var traced: [TraceEvent]?
 
     mutating func wake(_ job: PoolJob) {
       if firstWake == nil {
@@ -64,8 +66,8 @@ final class WorkerChannel: @unchecked Sendable {
     var defined: [Bool] = []
     var attached: Set<UInt64> = []
     var phase = Phase.starting
-    /// It was told to end, or is to be told.
-    var wasStopped = false
+    /// Why it was told to end, or is to be told.
+    var stopReason: StopReason?
     var owesStop = false
     var idleSince: UInt64 = 0
     /// Since when the first record is the first, by the reactor's clock; whether a timer looks at it.
@@ -77,13 +79,22 @@ final class WorkerChannel: @unchecked Sendable {
     var spinners = 0
     var arenaPosition: UInt64 = 0
     var finished = 0
+    var traffic = Traffic()
+    /// When it became ready, and how long it had waited by then.
+    var readyAt: UInt64 = 0
+    var waitedBefore: UInt64 = 0
+    /// Of the first record, once it has ended, for the timeline.
+    var frontTimes: RecordTimes?
+    var frontFailure: (item: Int, ending: TraceEvent.Ending)?
     var process: ManagedProcess?
   }
 
   let index: Int
   let requestedCPUs: CPUSet?
   private let witness: CrashWitness
+  let launchedAt = mproc_now_ns()
   let pool: PoolCore
+  let isTraced: Bool
   let channel: UnsafeMutablePointer<mproc_channel>
   private var submissions: mproc_segment
   private var completions: mproc_segment
@@ -117,6 +128,7 @@ final class WorkerChannel: @unchecked Sendable {
     self.requestedCPUs = requestedCPUs
     self.witness = witness
     self.pool = pool
+    isTraced = pool.trace != nil
     unsafe self.submissions = submissions
     unsafe self.completions = completions
     unsafe self.arguments = arguments
@@ -141,6 +153,7 @@ final class WorkerChannel: @unchecked Sendable {
   /// With the lock released.
   func settle(_ aftermath: Aftermath) {
     if aftermath.becameIdle { pool.ledger.wakeWaiters() }
+    if let events = aftermath.traced { pool.trace?.post(events) }
     aftermath.wakeAll()
     if aftermath.drained { checkMemory() }
     for record in aftermath.returned { pool.takeBack(record) }

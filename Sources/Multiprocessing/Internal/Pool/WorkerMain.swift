@@ -96,18 +96,38 @@ private final class Worker: @unchecked Sendable {
   private func waitForRecord() {
     let cpu = mproc_current_cpu()
     unsafe mproc_channel_set_cpu(channel, cpu)
+    let began = mproc_now_ns()
     // Spinning against the application on its own CPU would cost it whole time slices.
     if spinNanoseconds > 0, unsafe mproc_channel_peer_cpu(channel) != cpu {
-      let end = mproc_now_ns() + spinNanoseconds
-      repeat {
-        for _ in 0..<64 {
-          if unsafe mproc_ring_has_records(channel) { return }
-          mproc_pause()
-        }
-      } while mproc_now_ns() < end
+      if spinBriefly() { return }
+      unsafe mproc_channel_begin_wait(channel, began)
+      var now = mproc_now_ns()
+      while now < began + spinNanoseconds {
+        if spinBriefly() { return unsafe mproc_channel_end_wait(channel, now) }
+        now = mproc_now_ns()
+      }
+    } else {
+      unsafe mproc_channel_begin_wait(channel, began)
     }
     let head = unsafe UInt32(truncatingIfNeeded: channel.pointee.head)
     _ = unsafe mproc_channel_sleep(channel, MPROC_WORD_TAIL, head, -1)
+    unsafe mproc_channel_end_wait(channel, mproc_now_ns())
+  }
+
+  /// Without the clock: between two short tasks its calls would count. Whether there is a record.
+  private func spinBriefly() -> Bool {
+    for _ in 0..<64 {
+      if unsafe mproc_ring_has_records(channel) { return true }
+      mproc_pause()
+    }
+    return false
+  }
+
+  /// Waits for the application to take results.
+  private func waitForApplication(_ body: () -> Void) {
+    unsafe mproc_channel_begin_wait(channel, mproc_now_ns())
+    body()
+    unsafe mproc_channel_end_wait(channel, mproc_now_ns())
   }
 
   private func define(_ record: UnsafeRawBufferPointer) {
@@ -135,11 +155,13 @@ private final class Worker: @unchecked Sendable {
       reader = unsafe ByteReader(
         UnsafeRawBufferPointer(start: bytes, count: Int(reference.byteCount)))
     }
+    let needsTime = header.flags & (TaskHeader.isTimed | TaskHeader.isTraced) != 0
+    let began = needsTime ? mproc_now_ns() : 0
+    if header.flags & TaskHeader.isTraced != 0 { unsafe mproc_channel_set_began(channel, began) }
     unsafe mproc_channel_set_cursor(channel, 0, 0)
     unsafe mproc_ring_clear_partial(channel)
     // From here on this record is the one that a crash is charged to.
     unsafe mproc_channel_set_accepted(channel, channel.pointee.head)
-    let began = header.flags & TaskHeader.isTimed != 0 ? mproc_now_ns() : 0
     if cancellation.begin(header.number) {
       await runItems(header, &reader, began)
     } else {
@@ -269,8 +291,10 @@ private final class Worker: @unchecked Sendable {
       fatalError("the completion ring is damaged")
     }
     if unsafe channel.pointee.freed != freed { return }
-    _ = unsafe mproc_channel_sleep(
-      channel, MPROC_WORD_HEAD, UInt32(truncatingIfNeeded: freed), -1)
+    waitForApplication {
+      _ = unsafe mproc_channel_sleep(
+        channel, MPROC_WORD_HEAD, UInt32(truncatingIfNeeded: freed), -1)
+    }
   }
 
   private func sendValues(
@@ -280,15 +304,18 @@ private final class Worker: @unchecked Sendable {
     var header = CompletionHeader(
       number: task.number, first: first, count: count, flags: isLast ? CompletionHeader.isLast : 0)
     if began != 0 { header.nanoseconds = UInt32(clamping: mproc_now_ns() - began) }
+    let isTraced = isLast && task.flags & TaskHeader.isTraced != 0
     if writer.isSpilled {
       let rest = sendCounted(&header)
       guard header.count > 0 else { return }
       unsafe writer.withBytes { bytes in
-        unsafe sendThroughArena(UnsafeRawBufferPointer(rebasing: bytes[rest...]), header)
+        unsafe sendThroughArena(
+          UnsafeRawBufferPointer(rebasing: bytes[rest...]), header, isTraced: isTraced)
       }
     } else {
+      if isTraced { appendTimes(&writer, &header) }
       let size = writer.count
-      unsafe writer.withMutableBytes { unsafe $0.storeBytes(of: header, as: CompletionHeader.self) }
+      setHeader(header, &writer)
       unsafe mproc_ring_commit(channel, size, CompletionKind.values)
       publish()
     }
@@ -312,7 +339,21 @@ private final class Worker: @unchecked Sendable {
     return Int(byteCount)
   }
 
-  private func sendThroughArena(_ bytes: UnsafeRawBufferPointer, _ header: CompletionHeader) {
+  private func setHeader(_ header: CompletionHeader, _ writer: inout ByteWriter) {
+    unsafe writer.withMutableBytes { unsafe $0.storeBytes(of: header, as: CompletionHeader.self) }
+  }
+
+  /// Leaves them out where there is no room: moving the results elsewhere would put the cursor in the wrong.
+  private func appendTimes(_ writer: inout ByteWriter, _ header: inout CompletionHeader) {
+    guard writer.room >= MemoryLayout<RecordTimes>.size else { return }
+    header.flags |= CompletionHeader.hasTimes
+    writer.appendValue(
+      unsafe RecordTimes(began: mproc_channel_own_began(channel), ended: mproc_now_ns()))
+  }
+
+  private func sendThroughArena(
+    _ bytes: UnsafeRawBufferPointer, _ header: CompletionHeader, isTraced: Bool
+  ) {
     var range = unsafe mproc_arena_range()
     while true {
       _ = unsafe mproc_arena_release_through(results, mproc_channel_peer_arena_head(channel))
@@ -321,7 +362,7 @@ private final class Worker: @unchecked Sendable {
       precondition(
         result == -EAGAIN, "no shared memory for a result of \(bytes.count) bytes: errno \(-result)"
       )
-      usleep(100)
+      waitForApplication { usleep(100) }
     }
     if let target = unsafe range.bytes, let source = bytes.baseAddress {
       unsafe target.copyMemory(from: source, byteCount: bytes.count)
@@ -333,13 +374,17 @@ private final class Worker: @unchecked Sendable {
     var writer = reserveOutput()
     writer.appendValue(header)
     writer.appendValue(reference)
+    if isTraced {
+      appendTimes(&writer, &header)
+      setHeader(header, &writer)
+    }
     unsafe mproc_ring_commit(channel, writer.count, CompletionKind.values)
     publish()
   }
 
   private func sendFailure(_ error: any Error, _ task: TaskHeader, item: UInt32, isLast: Bool) {
     mproc_flush_standard_streams()
-    let header = CompletionHeader(
+    var header = CompletionHeader(
       number: task.number, first: item, count: 1, flags: isLast ? CompletionHeader.isLast : 0)
     var writer = reserveOutput()
     writer.appendValue(header)
@@ -352,6 +397,10 @@ private final class Worker: @unchecked Sendable {
         RemoteError(
           typeName: String(reflecting: type(of: error)), message: "(its text is too long)"),
         into: &writer, nil)
+    }
+    if isLast, task.flags & TaskHeader.isTraced != 0 {
+      appendTimes(&writer, &header)
+      setHeader(header, &writer)
     }
     unsafe mproc_ring_commit(channel, writer.count, CompletionKind.failure)
     publish()

@@ -17,6 +17,8 @@ struct WorkerSlots {
   private(set) var wanted: Int
   /// Starting has failed: nothing is started for a while.
   var isHeldBack = false
+  /// By index, what those did that have ended.
+  private(set) var past: [ProcessPool.Statistics.Worker] = []
 
   init(_ plan: [CPUSet]) {
     slots = plan.map { Slot(cpus: $0) }
@@ -74,7 +76,10 @@ struct WorkerSlots {
     if index < slots.count { slots[index].isStarting = false }
   }
 
-  mutating func remove(_ channel: WorkerChannel) {
+  /// - Parameter activity: All that it did.
+  mutating func remove(_ channel: WorkerChannel, _ activity: ProcessPool.Statistics.Worker) {
+    while past.count <= channel.index { past.append(.init(id: past.count)) }
+    past[channel.index].add(activity)
     guard slots[channel.index].channel === channel else { return }
     slots[channel.index].channel = nil
     trim()

@@ -19,6 +19,9 @@ struct ByteWriter: ~Copyable {
   /// Whether the output outgrew the lent region and lies in memory of the writer's own.
   private(set) var isSpilled = false
 
+  /// How many bytes can be appended without moving.
+  var room: Int { capacity - count }
+
   /// A writer into `region`, which may be empty.
   init(region: UnsafeMutableRawBufferPointer) {
     // An empty region may have no address; a pointer that is never dereferenced stands in for it.
