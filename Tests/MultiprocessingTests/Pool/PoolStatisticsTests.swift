@@ -15,7 +15,9 @@ private final class Sampler: Sendable {
   func start(_ pool: ProcessPool) {
     Thread.detachNewThread { [self] in
       while !isDone.load(ordering: .acquiring) {
-        let now = pool.statistics
+        var now = pool.statistics
+        // The workers' times change all the time.
+        now.workers = []
         samples.withLock { if $0.last != now { $0.append(now) } }
       }
     }
