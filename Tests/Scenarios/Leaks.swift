@@ -42,13 +42,6 @@ enum Leaks {
     }
   }
 
-  /// Brings up as many threads of Swift's pool as there will ever be.
-  private static func startPoolThreads() async {
-    await withTaskGroup(of: Void.self) { group in
-      for _ in 0..<64 { group.addTask { usleep(2_000) } }
-    }
-  }
-
   /// Waits for what ends asynchronously: until the condition holds or the counts have stood still for half a
   /// second, for 5 s at most.
   private static func settle(_ isDone: () -> Bool) async {

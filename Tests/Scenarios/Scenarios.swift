@@ -18,6 +18,7 @@ enum Scenarios {
         else { usage() }
         return try await Storm.run(tasks: tasks, kills: kills, method: method)
       }
+      if arguments.first == "lifecycle" { return await Lifecycle.run(arguments.dropFirst()) }
       switch (arguments.first, arguments.dropFirst().first) {
       case ("smoke", nil): try await Smoke.run()
       case ("side-effects", let path?): try await SideEffects.run(counting: path)
@@ -39,18 +40,26 @@ enum Scenarios {
     }
   }
 
-  private static func usage() -> Never {
+  static func usage() -> Never {
     let phases = Hold.Phase.allCases.map(\.rawValue).joined(separator: "|")
     let cases = StandardError.Case.allCases.map(\.rawValue).joined(separator: "|")
     fail(
       "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
         + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
+        + " | lifecycle METHOD [DESCRIPTORS MAPPINGS]"
     )
   }
 }
 
 /// The start methods of workers.
 let startMethods: [StartMethod] = [.forkServer, .spawn]
+
+/// Brings up as many threads of Swift's pool as there will ever be.
+func startPoolThreads() async {
+  await withTaskGroup(of: Void.self) { group in
+    for _ in 0..<64 { group.addTask { usleep(2_000) } }
+  }
+}
 
 func fail(_ message: String) -> Never {
   print(message)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "../memory/memfd.h"
 #include "mproc_affinity.h"
 #include "mproc_base.h"
 
@@ -63,16 +64,7 @@ int64_t mproc_eventfd_take(int descriptor) {
 }
 
 int mproc_memfd(const char *name, size_t size_bytes) {
-  int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (descriptor < 0)
-    return -errno;
-  if (ftruncate(descriptor, (off_t)size_bytes) < 0 ||
-      fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
-    int error = errno;
-    close(descriptor);
-    return -error;
-  }
-  return descriptor;
+  return mproc__memfd_create(name, size_bytes, false);
 }
 
 int mproc_memfd_of(const char *name, const void *bytes, size_t size) {
@@ -212,7 +204,9 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
   if (!fits || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
     for (int i = 0; i < found; i++)
       close(descriptors[i]);
-    return -EPROTO;
+    /* There is room for all that are ever sent: the kernel could not give
+     * this process a descriptor. */
+    return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
   }
   if (descriptor_count)
     *descriptor_count = found;

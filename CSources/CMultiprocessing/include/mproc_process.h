@@ -123,9 +123,10 @@ struct mproc_server {
   int requests; /* SEQPACKET; one request, one answer */
   int exits;    /* SEQPACKET; struct mproc_exit from the server */
 };
+#define MPROC_STATUS_UNKNOWN (-1)
 struct mproc_exit {
   uint64_t serial;
-  int32_t status; /* as waitpid's */
+  int32_t status; /* as waitpid's, or MPROC_STATUS_UNKNOWN */
   int32_t reserved;
 };
 /* The payload that a server starts with is its preload body, or nothing. */
@@ -144,6 +145,8 @@ int mproc_server_fork(const struct mproc_server *server,
 int mproc_server_signal_group(const struct mproc_server *server,
                               uint64_t serial, int signal);
 
+/* A pidfd of a process that has not been reaped, close-on-exec. */
+int mproc_pidfd_open(int32_t pid);
 /* Signals one process; -ESRCH when it has ended. */
 int mproc_pidfd_signal(int pidfd, int signal);
 /* Signals the process group that the process leads, where the kernel can do

@@ -1,6 +1,8 @@
 /*
  * Sealed-size memfds. Newer flags are asked for and done without where the
- * kernel does not know them.
+ * kernel does not know them. Where a container's profile refuses memfd_create,
+ * files without a name in /dev/shm take their place: the same memory, except
+ * that it cannot be sealed, so that who has the descriptor could shrink it.
  */
 #include "memfd.h"
 
@@ -13,25 +15,73 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
-int mproc__memfd_create(const char *name, uint64_t size_bytes)
+static int create(const char *name)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    int fd, error;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+static bool is_refused(int error)
+{
+    return error == -ENOSYS || error == -EPERM;
+}
+
+static int set_size(int fd, uint64_t size_bytes)
+{
+    while (ftruncate(fd, (off_t)size_bytes) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+/* /dev/shm has a limit of its own, and touching a page beyond it is SIGBUS. */
+static int reserve(int fd, uint64_t size_bytes)
+{
+    while (fallocate(fd, 0, 0, (off_t)size_bytes) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse)
+{
+    bool is_memfd = true;
+    int fd, result;
 
     if (size_bytes > INT64_MAX)
         return -EFBIG;
-    fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL)
-        fd = memfd_create(name, flags);
+    result = fd = create(name);
+    if (is_refused(fd)) {
+        is_memfd = false;
+        fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    }
     if (fd < 0)
-        return -errno;
-    if (ftruncate(fd, (off_t)size_bytes) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
-        error = errno;
+        return result; /* the first refusal is the one to tell */
+    result = set_size(fd, size_bytes);
+    if (result == 0 && is_memfd &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+        result = -errno;
+    if (result == 0 && !is_memfd && !sparse)
+        result = reserve(fd, size_bytes);
+    if (result < 0) {
         close(fd);
-        return -error;
+        return result;
     }
     return fd;
+}
+
+/* Whether this process, too, has to do without memfds. */
+static bool does_without(void)
+{
+    int fd = create("mproc-probe");
+
+    if (fd >= 0)
+        close(fd);
+    return is_refused(fd);
 }
 
 int mproc__memfd_check(int fd, struct stat *status)
@@ -40,11 +90,12 @@ int mproc__memfd_check(int fd, struct stat *status)
 
     if (fstat(fd, status) < 0)
         return -errno;
-    seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0)
-        return errno == EINVAL ? -EPROTO : -errno;
-    if (!S_ISREG(status->st_mode) || status->st_size < 0 ||
-        (seals & F_SEAL_SHRINK) == 0)
+    if (!S_ISREG(status->st_mode) || status->st_size < 0)
         return -EPROTO;
-    return 0;
+    seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 && errno != EINVAL)
+        return -errno;
+    if (seals >= 0 && (seals & F_SEAL_SHRINK) != 0)
+        return 0;
+    return does_without() ? 0 : -EPROTO;
 }

@@ -2,15 +2,21 @@
 #ifndef MPROC_MEMFD_H
 #define MPROC_MEMFD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* A close-on-exec memfd whose size can never change, or -errno. */
-int mproc__memfd_create(const char *name, uint64_t size_bytes);
+/*
+ * A close-on-exec memfd whose size can never change, or -errno. Where memfds
+ * are refused, a file that the caller alone could resize; `sparse`: its memory
+ * need not be there from the beginning, because it is asked for before use.
+ */
+int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse);
 
 /*
- * 0 when `fd` is a file that cannot shrink, -EPROTO when it is not, or -errno.
- * Its status is stored in `*status`.
+ * 0 when `fd` is a file that cannot shrink, or could not be kept from it here
+ * (memfds are refused); -EPROTO when it is not, or -errno. Its status is
+ * stored in `*status`.
  */
 int mproc__memfd_check(int fd, struct stat *status);
 

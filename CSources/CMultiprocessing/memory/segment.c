@@ -41,7 +41,7 @@ int mproc_segment_create(uint64_t ring_capacity, uint64_t start)
     header.head = start;
 
     fd = mproc__memfd_create("mproc-ring",
-                             MPROC_SEGMENT_RING_OFFSET + ring_capacity);
+                             MPROC_SEGMENT_RING_OFFSET + ring_capacity, false);
     if (fd < 0)
         return fd;
     do

@@ -123,6 +123,10 @@ int mproc__set_up(const struct mproc_start *start) {
   mproc__role = start->role;
   enum mproc_setup_step step = apply(start, &error);
   int mask_bytes = step ? 0 : mproc_affinity_get(0, mask, sizeof mask);
+  if (mask_bytes < 0 && start->affinity) {
+    step = MPROC_SETUP_AFFINITY;
+    error = mask_bytes;
+  }
   struct mproc_answer answer = {
       .message = step ? MPROC_MESSAGE_FAILED : MPROC_MESSAGE_READY,
       .step = step,

@@ -18,6 +18,14 @@ static bool pass_gate(int gate) {
   return taken == 1;
 }
 
+static int open_gate(int gate) {
+  ssize_t written;
+  do
+    written = write(gate, "", 1);
+  while (written < 0 && errno == EINTR);
+  return written < 0 ? -errno : 0;
+}
+
 static int become_child(const struct mproc_start *start, int gate,
                         struct mproc__ends *ends,
                         struct mproc_process *process) {
@@ -39,7 +47,8 @@ static int become_child(const struct mproc_start *start, int gate,
 int mproc_fork_self(const struct mproc_start *start, bool outlives,
                     struct mproc_process *process) {
   struct mproc__ends ends;
-  int gate[2], pidfd = -1, status;
+  int gate[2], pidfd = -1;
+  pid_t pid = -1;
   int result = mproc__ends_open(&ends, outlives);
   if (result < 0)
     return result;
@@ -50,33 +59,31 @@ int mproc_fork_self(const struct mproc_start *start, bool outlives,
   /* No handler of the application may run in the child before the reset. */
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  pid_t pid = fork();
+  pid = fork();
   if (pid == 0) {
     close(gate[1]);
     return become_child(start, gate[0], &ends, process);
   }
   result = pid < 0 ? -errno : 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  close(gate[0]);
   if (result == 0) {
     setpgid(pid, pid);
-    pidfd = mproc__pidfd_open(pid);
-    result = pidfd < 0 ? pidfd : write(gate[1], "", 1) < 0 ? -errno : 0;
+    pidfd = mproc_pidfd_open(pid);
+    result = pidfd < 0 ? pidfd : open_gate(gate[1]);
   }
+  /* The child's end was kept open: for one that was killed meanwhile the write
+   * must not raise SIGPIPE. */
+  close(gate[0]);
   close(gate[1]);
   if (result < 0)
-    goto failed_child;
+    goto failed;
   mproc__ends_close_child(&ends);
   *process = (struct mproc_process){pid, pidfd, ends.control, ends.lifeline};
   return 0;
 
-failed_child:
-  if (pidfd >= 0) {
-    mproc_wait_readable(pidfd, -1);
-    mproc_reap(pid, pidfd, &status);
-    close(pidfd);
-  }
 failed:
+  if (pid > 0)
+    mproc__reap_failed(pid, pidfd);
   mproc__ends_close(&ends);
   return result;
 }

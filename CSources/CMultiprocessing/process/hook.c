@@ -6,6 +6,7 @@
  * the whole application again, and start copies of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,11 @@ static bool is_from_parent(int control) {
          (peer.pid == getppid() || getppid() == 0);
 }
 
+static bool is_hung_up(int control) {
+  struct pollfd end = {.fd = control, .events = POLLIN};
+  return poll(&end, 1, 0) > 0 && (end.revents & POLLHUP);
+}
+
 static void hook(int argc, char **argv, char **envp);
 
 /* With a static Swift runtime, entries after ours initialise libdispatch and
@@ -72,6 +78,8 @@ __attribute__((constructor)) static void hook(int argc, char **argv,
   unsetenv(MPROC__BOOTSTRAP_VARIABLE);
   if (!is_number || control < 0 || control > 1 << 30)
     refuse("it names no descriptor");
+  if (!is_from_parent((int)control) && is_hung_up((int)control))
+    _exit(0); /* the application has ended meanwhile: nobody to tell */
   if (!is_from_parent((int)control))
     refuse("its descriptor does not lead to the parent process");
   if (fcntl((int)control, F_SETFD, FD_CLOEXEC) < 0)

@@ -17,7 +17,11 @@ int mproc__arm_lifeline(int lifeline) {
       fcntl(lifeline, F_SETFL, O_ASYNC) < 0)
     return -errno;
   /* The signal is not retroactive. */
-  if (poll(&end, 1, 0) != 0)
+  int gone;
+  do
+    gone = poll(&end, 1, 0);
+  while (gone < 0 && errno == EINTR);
+  if (gone > 0)
     _exit(0);
-  return 0;
+  return gone < 0 ? -errno : 0;
 }

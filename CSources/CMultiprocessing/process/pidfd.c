@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct pidfd_info_v0) == 64, "PIDFD_INFO_SIZE_VER0");
 #define MPROC__PIDFD_GET_INFO _IOWR(0xFF, 11, struct pidfd_info_v0)
 #define MPROC__PIDFD_INFO_EXIT (1ull << 3)
 
-int mproc__pidfd_open(pid_t pid) {
+int mproc_pidfd_open(int32_t pid) {
   long descriptor = syscall(SYS_pidfd_open, pid, 0);
   return descriptor < 0 ? -errno : (int)descriptor;
 }
@@ -86,6 +86,17 @@ int mproc_reap(pid_t pid, int pidfd, int *status) {
             : info.si_code == CLD_DUMPED ? info.si_status | 0x80
                                          : info.si_status;
   return 0;
+}
+
+void mproc__reap_failed(pid_t pid, int pidfd) {
+  int status;
+  if (pidfd >= 0) {
+    mproc_reap(pid, pidfd, &status);
+    close(pidfd);
+    return;
+  }
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    ;
 }
 
 int mproc_pidfd_status(int pidfd, int *status) {

@@ -10,7 +10,11 @@
 
 #define MPROC__BOOTSTRAP_VARIABLE "MPROC_BOOTSTRAP"
 
-int mproc__pidfd_open(pid_t pid);
+/* pidfd.c */
+
+/* Reaps our own child, which is of no use and leaves by itself, and closes its
+ * pidfd; -1: there is none. */
+void mproc__reap_failed(pid_t pid, int pidfd);
 
 /* child.c */
 

@@ -132,27 +132,43 @@ static int fork_child(struct server *server, uint64_t serial, int control,
   if (pid == 0)
     become_child(server, control);
   /* Nobody else reaps our children, so the pid cannot be stale. */
-  int descriptor = mproc__pidfd_open(pid);
-  if (descriptor < 0) {
-    kill(-pid, SIGKILL);
-    return descriptor;
+  int descriptor = mproc_pidfd_open(pid), result = descriptor;
+  if (descriptor >= 0) {
+    descriptor = move_up(descriptor);
+    result = mproc_epoll_add(server->epoll, descriptor, serial);
   }
-  *pidfd = move_up(descriptor);
-  *place = (struct child){serial, pid, *pidfd};
-  mproc_epoll_add(server->epoll, *pidfd, serial);
+  if (result < 0) {
+    /* Its end would not be noticed. It may not lead its group yet. */
+    kill(pid, SIGKILL);
+    mproc__reap_failed(pid, descriptor);
+    return result;
+  }
+  *place = (struct child){serial, pid, descriptor};
+  *pidfd = descriptor;
   return pid;
 }
 
-static void answer_fork(struct server *server, uint64_t serial, int control) {
-  int pidfd = -1;
-  int result = fork_child(server, serial, control, &pidfd);
+static int send_answer(struct server *server, uint64_t serial, int result,
+                       const int *pidfd) {
   struct mproc__forked answer = {
       .serial = serial,
       .error = result < 0 ? -result : 0,
       .pid = result < 0 ? 0 : result,
   };
   struct mproc_piece piece = {&answer, sizeof answer};
-  mproc_send_message(server->requests, &piece, 1, &pidfd, result < 0 ? 0 : 1);
+  return mproc_send_message(server->requests, &piece, 1, pidfd,
+                            result < 0 ? 0 : 1);
+}
+
+static void answer_fork(struct server *server, uint64_t serial, int control) {
+  int pidfd = -1;
+  int result = fork_child(server, serial, control, &pidfd);
+  int sent = send_answer(server, serial, result, &pidfd);
+  /* A child of which the application does not know leaves by itself: the other
+   * end of its control socket is closed with the refusal. Without an answer
+   * the application would wait for the time that one may take. */
+  if (sent < 0 && send_answer(server, serial, sent, NULL) < 0)
+    _exit(126);
 }
 
 static void serve_request(struct server *server) {
@@ -162,6 +178,8 @@ static void serve_request(struct server *server) {
                                        sizeof request, &control, &count, 0);
   if (size == 0)
     _exit(0); /* the application is done with us */
+  if (size < 0)
+    _exit(126); /* a request is lost: the application asks the next server */
   if (size == sizeof request) {
     struct child *child = child_with(server, request.serial);
     if (request.kind == MPROC__REQUEST_FORK && count > 0)
@@ -175,16 +193,19 @@ static void serve_request(struct server *server) {
 
 static void reap(struct server *server, uint64_t serial) {
   struct child *child = child_with(server, serial);
-  int status = 0;
+  int status;
   if (!child)
     return;
   mproc_epoll_remove(server->epoll, child->pidfd);
-  mproc_reap(child->pid, child->pidfd, &status);
+  if (mproc_reap(child->pid, child->pidfd, &status) < 0)
+    status = MPROC_STATUS_UNKNOWN;
   close(child->pidfd);
   child->serial = 0;
   struct mproc_exit message = {.serial = serial, .status = status};
   struct mproc_piece piece = {&message, sizeof message};
-  mproc_send_message(server->exits, &piece, 1, NULL, 0);
+  /* When we are gone the application watches its children itself. */
+  if (mproc_send_message(server->exits, &piece, 1, NULL, 0) < 0)
+    _exit(126);
 }
 
 /* As large as a main thread's may grow. */

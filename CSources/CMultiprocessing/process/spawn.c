@@ -76,6 +76,8 @@ static int spawn_copy(struct request *request) {
   posix_spawnattr_setsigdefault(&attributes, &all);
   int error = posix_spawn(&request->pid, path, &actions, &attributes,
                           mproc__arguments, request->environment);
+  if (error)
+    request->pid = 0;
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(executable);
@@ -112,7 +114,6 @@ int mproc_spawn(const struct mproc_start *start, char *const *environment,
                 bool outlives, struct mproc_process *process) {
   struct mproc__ends ends;
   char bootstrap[48];
-  int status;
   int result = mproc__ends_open(&ends, outlives);
   if (result < 0)
     return result;
@@ -131,7 +132,7 @@ int mproc_spawn(const struct mproc_start *start, char *const *environment,
     goto failed;
   /* The child waits for its start message, so its pid cannot have been freed
    * unless somebody else reaps our children; then this is -ESRCH. */
-  pidfd = mproc__pidfd_open(request.pid);
+  pidfd = mproc_pidfd_open(request.pid);
   result = pidfd < 0 ? pidfd
                      : mproc__send_start(ends.control, start,
                                          ends.child_lifeline);
@@ -143,12 +144,10 @@ int mproc_spawn(const struct mproc_start *start, char *const *environment,
   return 0;
 
 failed:
-  if (pidfd >= 0) {
-    mproc_pidfd_signal(pidfd, SIGKILL);
-    mproc_wait_readable(pidfd, -1);
-    mproc_reap(request.pid, pidfd, &status);
-    close(pidfd);
-  }
+  /* A child that there is waits for its start message; without the other end
+   * it leaves by itself. */
   mproc__ends_close(&ends);
+  if (request.pid > 0)
+    mproc__reap_failed(request.pid, pidfd);
   return result;
 }

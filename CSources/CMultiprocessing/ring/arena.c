@@ -57,7 +57,7 @@ int mproc_arena_create(uint64_t capacity)
 
     if (capacity == 0 || capacity % page != 0)
         return -EINVAL;
-    return mproc__memfd_create("mproc-arena", capacity);
+    return mproc__memfd_create("mproc-arena", capacity, true);
 }
 
 int mproc_arena_reader(int fd)

@@ -46,7 +46,7 @@ private enum SingleBody {
   static func run(_ start: mproc_start) -> Int32 {
     let running = RunningTask()
     unsafe ControlThread.start(start.control) { _ in running.cancel() }
-    let payload = unsafe readPayload(start)
+    let payload = Result { () throws(ProcessError) in unsafe try readPayload(start) }
     let control = unsafe start.control
     MainThread.shared.run(
       { running.set($0) },
@@ -54,7 +54,7 @@ private enum SingleBody {
         var outcome = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
         do {
           outcome.appendValue(OutcomeTag.value)
-          try await call(payload, &outcome)
+          try await call(payload.get(), &outcome)
         } catch {
           outcome.truncate(to: 0)
           FailureCoding.encode(error, into: &outcome, nil)
@@ -66,17 +66,21 @@ private enum SingleBody {
     return 0
   }
 
-  private static func readPayload(_ start: mproc_start) -> [UInt8] {
+  private static func readPayload(_ start: mproc_start) throws(ProcessError) -> [UInt8] {
     guard unsafe start.payload_descriptor >= 0 else {
       return unsafe [UInt8](
         UnsafeRawBufferPointer(start: start.payload, count: start.payload_bytes))
     }
     let size = Int(unsafe mproc_file_size(start.payload_descriptor))
-    return unsafe [UInt8](unsafeUninitializedCapacity: max(0, size)) { buffer, count in
-      let result = unsafe mproc_read_all(start.payload_descriptor, buffer.baseAddress, max(0, size))
-      precondition(result == 0, "reading the arguments failed: errno \(-result)")
-      count = max(0, size)
+    var result = Int32(clamping: min(0, size))
+    let payload = unsafe [UInt8](unsafeUninitializedCapacity: max(0, size)) { buffer, count in
+      if result == 0 {
+        unsafe result = mproc_read_all(start.payload_descriptor, buffer.baseAddress, size)
+      }
+      count = result == 0 ? size : 0
     }
+    try check(result, "reading the arguments")
+    return payload
   }
 
   private static func call(_ payload: [UInt8], _ outcome: inout ByteWriter) async throws {
@@ -100,7 +104,7 @@ private enum SingleBody {
   }
 }
 
-/// Sends a RESULT message; large outcomes in a memfd.
+/// Sends a RESULT message; large outcomes in a memfd, or an error in their place where there is none.
 func sendOutcome(_ bytes: UnsafeRawBufferPointer, to control: Int32) {
   var header = mproc_result(
     message: MPROC_MESSAGE_RESULT.rawValue, reserved: 0, size: UInt64(bytes.count))
@@ -108,7 +112,12 @@ func sendOutcome(_ bytes: UnsafeRawBufferPointer, to control: Int32) {
   var descriptor: Int32 = -1
   if !isInline {
     descriptor = unsafe mproc_memfd_of("mproc-result", bytes.baseAddress, bytes.count)
-    precondition(descriptor >= 0, "no memory for the result: errno \(-descriptor)")
+    if descriptor < 0 {
+      var failure = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+      FailureCoding.encode(
+        ProcessError.noSharedMemory(bytes.count, for: "a result"), into: &failure, nil)
+      return unsafe failure.withBytes { unsafe sendOutcome($0, to: control) }
+    }
   }
   unsafe withUnsafeBytes(of: &header) { header in
     let pieces = unsafe [

@@ -65,13 +65,18 @@ extension ChildRun {
     request.crash = crash
     // Touched here, because a lazy global whose initialisation another thread had begun would hang there.
     let reactor = try Reactor.shared()
+    try ManagedProcess.requirePidfds()
     // What the streams hold must not be written twice.
     fflush(nil)
     var process = mproc_process()
     let result = unsafe request.withStart { start in
-      unsafe mproc_fork_self(start, options.outlivesParent, &process)
+      reactor.whilePaused {
+        let result = unsafe mproc_fork_self(start, options.outlivesParent, &process)
+        // In the copy nothing may be unlocked: its thread has another number.
+        if result == 1 { runForked(request.name, process.control, body) }
+        return result
+      }
     }
-    if result == 1 { runForked(request.name, process.control, body) }
     try check(result, "forking this process")
     let managed = try LaunchedProcess(process, .application, reactor, request).finish()
     return try ChildRun(

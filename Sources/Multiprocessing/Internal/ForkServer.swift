@@ -76,7 +76,10 @@ final class ForkServer: Sendable {
       }
     }
     if result < 0 {
-      state.withLock { _ = $0.pending.remove(serial) }
+      state.withLock { state in
+        state.pending.remove(serial)
+        state.earlyExits.removeValue(forKey: serial)
+      }
       if result == -EPIPE || result == -ETIMEDOUT { retire() }
     }
     try check(result, "asking the fork server for a process")
@@ -130,7 +133,8 @@ final class ForkServer: Sendable {
         }
         return state.children.removeValue(forKey: message.serial)
       }
-      child?.ended(ExitStatus(waitStatus: message.status))
+      let isKnown = message.status != MPROC_STATUS_UNKNOWN
+      child?.ended(isKnown ? ExitStatus(waitStatus: message.status) : .unknown)
     }
   }
 
@@ -147,13 +151,12 @@ final class ForkServer: Sendable {
 
   deinit {
     var status: Int32 = 0
-    _ = mproc_pidfd_signal(server.process.pidfd, SIGKILL)
-    _ = mproc_wait_readable(server.process.pidfd, -1)
-    _ = unsafe mproc_reap(server.process.pid, server.process.pidfd, &status)
+    // Without its lifeline it ends, also where it can be sent no signal.
+    mproc_private_close(server.process.lifeline)
     mproc_private_close(server.requests)
     mproc_private_close(server.exits)
     mproc_private_close(server.process.control)
-    mproc_private_close(server.process.lifeline)
+    _ = unsafe mproc_reap(server.process.pid, server.process.pidfd, &status)
     _ = mproc_close(server.process.pidfd)
   }
 }

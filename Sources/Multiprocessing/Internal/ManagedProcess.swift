@@ -72,26 +72,50 @@ final class ManagedProcess: Sendable {
 
   // MARK: - Listening
 
-  /// Begins to deliver messages and the end to `listener`.
+  /// Begins to deliver messages and the end to `listener`. When it throws, it has ended the process, which is
+  /// reaped all the same.
   func listen(_ listener: Listener) throws(ProcessError) {
+    defer {
+      switch origin {
+      case .server(let server, let serial): server.register(self, serial)
+      case .application: watchPidfd()
+      }
+    }
     state.withLock { $0.listener = listener }
-    let token = try reactor.add(control) { [self] in receiveMessages() }
-    state.withLock { $0.controlToken = token }
-    switch origin {
-    case .server(let server, let serial): server.register(self, serial)
-    case .application: watchPidfd()
+    do {
+      let token = try reactor.add(control) { [self] in receiveMessages() }
+      state.withLock { $0.controlToken = token }
+    } catch {
+      state.withLock { $0.listener = nil }
+      kill()
+      throw error
     }
   }
 
   /// For a process of which no server tells the end.
   func watchPidfd() {
-    let token = try? reactor.add(pidfd) { [self] in
-      var status: Int32 = 0
-      let reaped = unsafe mproc_reap(pid, pidfd, &status)
-      let isKnown = unsafe reaped == 0 || mproc_pidfd_status(pidfd, &status) == 0
-      ended(isKnown ? ExitStatus(waitStatus: status) : .unknown)
+    do {
+      let token = try reactor.add(pidfd) { [self] in reap() }
+      state.withLock { $0.pidfdToken = token }
+    } catch {
+      // Its end must be noticed: without memory for one more descriptor, by looking now and then.
+      reactor.schedule(after: .milliseconds(20)) { [self] in
+        if mproc_pidfd_has_ended(pidfd) > 0 { reap() } else { watchPidfd() }
+      }
     }
-    state.withLock { $0.pidfdToken = token }
+  }
+
+  private func reap() {
+    guard self.status == nil else {
+      // The end came before the token was noted.
+      let token = state.withLock { $0.pidfdToken }
+      if let token { reactor.remove(token, pidfd) }
+      return
+    }
+    var status: Int32 = 0
+    let reaped = unsafe mproc_reap(pid, pidfd, &status)
+    let isKnown = unsafe reaped == 0 || mproc_pidfd_status(pidfd, &status) == 0
+    ended(isKnown ? ExitStatus(waitStatus: status) : .unknown)
   }
 
   private func receiveMessages() {
@@ -257,6 +281,7 @@ extension ManagedProcess {
     _ request: StartRequest, _ environment: ChildEnvironment
   ) throws(ProcessError) -> LaunchedProcess {
     let reactor = try Reactor.shared()
+    try requirePidfds()
     if request.options.startMethod == .forkServer,
       let (process, server, serial) = try fork(request, environment)
     {
@@ -270,6 +295,19 @@ extension ManagedProcess {
     }
     try check(result, "spawning a process")
     return LaunchedProcess(process, .application, reactor, request)
+  }
+
+  private static let hasPidfds = Atomic<Bool>(false)
+
+  /// Every process is held by a pidfd: for one that is not our child nothing else is free of races. So where the
+  /// kernel or a container's profile refuses them, nothing is started.
+  static func requirePidfds() throws(ProcessError) {
+    if hasPidfds.load(ordering: .relaxed) { return }
+    let own = try check(mproc_pidfd_open(getpid()), "pidfd_open, which Linux has since 5.3")
+    let signaled = mproc_pidfd_signal(own, 0)
+    _ = mproc_close(own)
+    try check(signaled, "pidfd_send_signal, which Linux has since 5.1")
+    hasPidfds.store(true, ordering: .relaxed)
   }
 
   /// nil when this program's libraries start threads, so that no server can fork.
@@ -329,7 +367,11 @@ struct LaunchedProcess {
   func abandon() {
     let managed = ManagedProcess(process, origin, [], reactor)
     managed.kill()
-    try? unsafe managed.listen(ManagedProcess.Listener(message: { _, _ in }, ended: { _ in }))
+    // What it had sent already comes all the same.
+    try? unsafe managed.listen(
+      ManagedProcess.Listener(
+        message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
+        ended: { _ in }))
   }
 
   private func receiveAnswer() throws(ProcessError) -> [UInt] {

@@ -28,9 +28,9 @@ final class OutputCapture: Sendable {
       unsafe mproc_pipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
     }
     try check(result, "pipe2")
-    try check(mproc_set_nonblocking(ends.0), "fcntl")
     let capture = OutputCapture(ends.0, keepsTail)
     do {
+      try check(mproc_set_nonblocking(ends.0), "fcntl")
       let reactor = try Reactor.shared()
       let box = TokenBox()
       let token = try reactor.add(ends.0) { [capture] in

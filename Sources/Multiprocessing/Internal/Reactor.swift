@@ -3,6 +3,7 @@
 // one like it copies what they write to standard error.
 
 internal import CMultiprocessing
+internal import Glibc
 internal import Synchronization
 internal import SystemPackage
 
@@ -33,6 +34,8 @@ final class Reactor: Sendable {
   private static let batch = 64
 
   private let state = Mutex(State())
+  /// Held by the thread while it runs anything but its wait.
+  private let busy = Mutex(())
   private let epoll: Int32
   private let wakeDescriptor: Int32
 
@@ -44,42 +47,75 @@ final class Reactor: Sendable {
         "the body of ChildProcess.forking cannot start processes or pools: its process has none of the threads"
           + " of the one it was copied from; use ChildProcess(…) with .forkServer or .spawn")
     }
-    switch instance {
-    case .success(let reactor): return reactor
-    case .failure(let error): throw error
-    }
+    return try get(instance, "mproc-reactor")
   }
 
-  private static let instance = Result { () throws(ProcessError) in
-    try Reactor("mproc-reactor")
-  }
+  private static let instance = Mutex<Reactor?>(nil)
 
   /// A second one, whose handlers may wait for whoever reads the application's standard error.
   static func standardError() throws(ProcessError) -> Reactor {
     _ = try shared()
-    switch standardErrorInstance {
-    case .success(let reactor): return reactor
-    case .failure(let error): throw error
+    return try get(standardErrorInstance, "mproc-stderr")
+  }
+
+  private static let standardErrorInstance = Mutex<Reactor?>(nil)
+
+  private static func get(
+    _ instance: borrowing Mutex<Reactor?>, _ name: StaticString
+  ) throws(ProcessError) -> Reactor {
+    try instance.withLock { instance throws(ProcessError) in
+      if let instance { return instance }
+      // What the kernel refuses now it may grant the next time.
+      let reactor = try Reactor()
+      try reactor.start(name)
+      instance = reactor
+      return reactor
     }
   }
 
-  private static let standardErrorInstance = Result { () throws(ProcessError) in
-    try Reactor("mproc-stderr")
-  }
-
-  private init(_ name: StaticString) throws(ProcessError) {
+  private init() throws(ProcessError) {
     mproc_reserve_standard_streams()
     epoll = try check(mproc_epoll_create(), "epoll_create1")
-    wakeDescriptor = try check(mproc_eventfd(), "eventfd")
+    let eventfd = mproc_eventfd()
+    if eventfd < 0 { _ = mproc_close(epoll) }
+    wakeDescriptor = try check(eventfd, "eventfd")
+  }
+
+  /// Only of one that was not started: its thread keeps the other.
+  deinit {
+    _ = mproc_close(epoll)
+    _ = mproc_close(wakeDescriptor)
+  }
+
+  private func start(_ name: StaticString) throws(ProcessError) {
     try check(mproc_epoll_add(epoll, wakeDescriptor, Self.wakeToken), "epoll_ctl")
-    let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    // Once here: what the thread does outside `busy` then takes none of the runtime's locks.
+    _ = mproc_eventfd_ring(wakeDescriptor)
+    var tokens = [Token](repeating: 0, count: Self.batch)
+    turn(&tokens)
+    let context = unsafe Unmanaged.passRetained(self)
     let started = unsafe mproc_thread_start(
       UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self),
       { context in
         guard let context = unsafe context else { return nil }
         unsafe Unmanaged<Reactor>.fromOpaque(context).takeRetainedValue().loop()
-      }, context)
+      }, context.toOpaque())
+    if started < 0 { unsafe context.release() }
     try check(started, "pthread_create")
+  }
+
+  /// Calls `body` while the threads of ours run nothing. A fork in it does not copy locks of the runtime that they
+  /// held, as they do while they use a generic type for the first time.
+  func whilePaused<R>(_ body: () -> R) -> R {
+    busy.withLock { _ in
+      guard let second = Self.standardErrorInstance.withLock(\.self) else { return body() }
+      // It may be kept waiting by whoever reads, and then holds nothing.
+      for _ in 0..<100 {
+        if let result = second.busy.withLockIfAvailable({ _ in body() }) { return result }
+        usleep(100)
+      }
+      return body()
+    }
   }
 
   // MARK: - Registration
@@ -127,20 +163,26 @@ final class Reactor: Sendable {
 
   private func loop() -> Never {
     var tokens = [Token](repeating: 0, count: Self.batch)
-    while true {
-      let timeout = runTimers()
-      let began = mproc_now_ns()
-      let ready = unsafe tokens.withUnsafeMutableBufferPointer { buffer in
-        unsafe mproc_epoll_wait(epoll, buffer.baseAddress, Int32(buffer.count), timeout)
-      }
+    while true { turn(&tokens) }
+  }
+
+  private func turn(_ tokens: inout [Token]) {
+    let timeout = busy.withLock { _ in runTimers() }
+    let began = mproc_now_ns()
+    let ready = unsafe tokens.withUnsafeMutableBufferPointer { buffer in
+      unsafe mproc_epoll_wait(epoll, buffer.baseAddress, Int32(buffer.count), timeout)
+    }
+    busy.withLock { _ in
       if timeout >= 0 { noteStop(mproc_now_ns() - began, UInt64(timeout) * 1_000_000) }
-      for token in tokens.prefix(max(0, Int(ready))) {
-        if token == Self.wakeToken {
-          _ = mproc_eventfd_take(wakeDescriptor)
-        } else if let handler = state.withLock({ $0.handlers[token] }) {
-          handler()
-        }
-      }
+      for token in tokens.prefix(max(0, Int(ready))) { handle(token) }
+    }
+  }
+
+  private func handle(_ token: Token) {
+    if token == Self.wakeToken {
+      _ = mproc_eventfd_take(wakeDescriptor)
+    } else if let handler = state.withLock({ $0.handlers[token] }) {
+      handler()
     }
   }
 

@@ -98,10 +98,12 @@ extension PoolCore {
 }
 
 extension ProcessError {
-  static func noSharedMemory(_ byteCount: Int) -> ProcessError {
+  static func noSharedMemory(
+    _ byteCount: Int, for what: String = "arguments"
+  ) -> ProcessError {
     .notTransferable(
       TransferFailure(
-        typeName: "arguments of \(byteCount) bytes", reason: "there is no shared memory for them",
+        typeName: "\(what) of \(byteCount) bytes", reason: "there is no shared memory for so many",
         cure: "send less at once, or raise the limit on memory"))
   }
 }

@@ -159,13 +159,19 @@ extension PoolCore {
     channel.attach(process)
     slots.withLock { $0.put(channel) }
     channel.noteStart(process)
-    unsafe try process.listen(
-      ManagedProcess.Listener(
-        message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
-        ended: { [self] status in
-          let report = channel.crashReport(status)
-          workerEnded(channel, report, channel.processEnded(report))
-        }))
+    do {
+      unsafe try process.listen(
+        ManagedProcess.Listener(
+          message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
+          ended: { [self] status in
+            let report = channel.crashReport(status)
+            workerEnded(channel, report, channel.processEnded(report))
+          }))
+    } catch {
+      let activity = channel.activity(until: mproc_now_ns())
+      slots.withLock { $0.remove(channel, activity) }
+      throw error
+    }
     if let startBody {
       begin(channel, startBody)
     } else {

@@ -43,10 +43,11 @@ extension WorkerChannel {
       unsafe mproc_segment_unmap(&peer)
       unsafe mproc_arena_close(arguments)
       unsafe mproc_arena_close(results)
+      // The first is the cause: a reader that there is not cannot be opened either.
       let results: [Int32] = [
-        openedArguments, openedResults, mappedOwn, mappedPeer, argumentReader,
+        argumentReader, resultReader, openedArguments, openedResults, mappedOwn, mappedPeer,
       ]
-      let error = results.min() ?? 0
+      let error = results.first { $0 < 0 } ?? 0
       throw .startFailed(
         Errno(rawValue: CInt(-error)), operation: "mapping a worker's shared memory")
     }

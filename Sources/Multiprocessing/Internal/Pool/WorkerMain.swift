@@ -254,7 +254,10 @@ private final class Worker: @unchecked Sendable {
     mproc_flush_standard_streams()
     let isLast = failure == nil && item == header.count
     if item > first {
-      sendValues(writer, header, first: first, count: item - first, isLast: isLast, began)
+      let count = item - first
+      guard sendValues(writer, header, first: first, count: count, isLast: isLast, began) else {
+        return true
+      }
     }
     guard let failure else { return isLast }
     sendFailure(failure, header, item: min(item, header.count - 1), isLast: true)
@@ -297,27 +300,35 @@ private final class Worker: @unchecked Sendable {
     }
   }
 
+  /// False when there is no memory for what does not fit into the ring: then the record has ended.
   private func sendValues(
     _ writer: consuming ByteWriter, _ task: TaskHeader, first: UInt32, count: UInt32, isLast: Bool,
     _ began: UInt64
-  ) {
+  ) -> Bool {
     var header = CompletionHeader(
       number: task.number, first: first, count: count, flags: isLast ? CompletionHeader.isLast : 0)
     if began != 0 { header.nanoseconds = UInt32(clamping: mproc_now_ns() - began) }
     let isTraced = isLast && task.flags & TaskHeader.isTraced != 0
     if writer.isSpilled {
       let rest = sendCounted(&header)
-      guard header.count > 0 else { return }
-      unsafe writer.withBytes { bytes in
+      guard header.count > 0 else { return true }
+      let size = writer.count - rest
+      let isSent = unsafe writer.withBytes { bytes in
         unsafe sendThroughArena(
           UnsafeRawBufferPointer(rebasing: bytes[rest...]), header, isTraced: isTraced)
       }
+      if !isSent {
+        let error = ProcessError.noSharedMemory(size, for: "a result")
+        sendFailure(error, task, item: header.first, isLast: true)
+      }
+      return isSent
     } else {
       if isTraced { appendTimes(&writer, &header) }
       let size = writer.count
       setHeader(header, &writer)
       unsafe mproc_ring_commit(channel, size, CompletionKind.values)
       publish()
+      return true
     }
   }
 
@@ -351,17 +362,16 @@ private final class Worker: @unchecked Sendable {
       unsafe RecordTimes(began: mproc_channel_own_began(channel), ended: mproc_now_ns()))
   }
 
+  /// False when there is no memory.
   private func sendThroughArena(
     _ bytes: UnsafeRawBufferPointer, _ header: CompletionHeader, isTraced: Bool
-  ) {
+  ) -> Bool {
     var range = unsafe mproc_arena_range()
     while true {
       _ = unsafe mproc_arena_release_through(results, mproc_channel_peer_arena_head(channel))
       let result = unsafe mproc_arena_allocate(results, UInt64(bytes.count), &range)
       if result == 0 { break }
-      precondition(
-        result == -EAGAIN, "no shared memory for a result of \(bytes.count) bytes: errno \(-result)"
-      )
+      guard result == -EAGAIN else { return false }
       waitForApplication { usleep(100) }
     }
     if let target = unsafe range.bytes, let source = bytes.baseAddress {
@@ -380,6 +390,7 @@ private final class Worker: @unchecked Sendable {
     }
     unsafe mproc_ring_commit(channel, writer.count, CompletionKind.values)
     publish()
+    return true
   }
 
   private func sendFailure(_ error: any Error, _ task: TaskHeader, item: UInt32, isLast: Bool) {
