@@ -157,7 +157,9 @@ struct PoolCancellationTests {
     }
   }
 
-  @Test("cancelling map while it submits the last of its input ends that too", arguments: startMethods)
+  @Test(
+    "cancelling map while it submits the last of its input ends that too", arguments: startMethods
+  )
   func cancelWhileSubmitting(_ method: StartMethod) async throws {
     try await withPool(method, workers: 1, Self.singleItems) { pool in
       let flags = try SharedFlags(count: 2)
