@@ -73,6 +73,8 @@ static void require_sound(struct pool_application *after)
         size_t size, item_size;
         const uint8_t *bytes = pool_arguments_of(after, entry, &size);
 
+        /* It may have run, if what it says of itself is true. */
+        REQUIRE(entry->start > after->channel.peer->accepted);
         for (uint32_t k = entry->first; k < entry->first + entry->count; k++) {
             item_size = pool_items[k].argument_size;
             REQUIRE(item_size <= size);

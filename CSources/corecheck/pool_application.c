@@ -385,8 +385,9 @@ void pool_worker_ended(struct pool_application *application)
     while (application->front != application->end) {
         const struct pool_entry *entry = front(application);
 
-        /* What has brought results was begun, whatever the worker says. */
-        if ((entry->start == accepted || entry->received > 0) &&
+        /* What has brought results was begun, whatever the worker says; so
+         * was what came before the record that runs. */
+        if ((entry->start <= accepted || entry->received > 0) &&
             application->mutant != HANDS_ON_WHAT_RAN)
             charge_crash(application);
         else

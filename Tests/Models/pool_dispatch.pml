@@ -28,7 +28,7 @@
 #define DEPTH 1                /* records that a worker may have */
 #endif
 #ifndef SPARE
-#define SPARE 0                /* workers beside the first ones and their heirs */
+#define SPARE 0                /* workers beside the first and their heirs */
 #endif
 #define CHANNELS (SLOTS + KILLS + SPARE)
 #define EMPTY 15
@@ -229,7 +229,10 @@ inline send_pending(c, hand, dead) {
      };
      if
      :: hand == EMPTY -> break
-     :: d_step { hand != EMPTY && cancelled[hand] -> finish(hand); hand = EMPTY }
+     :: d_step { hand != EMPTY && cancelled[hand] ->
+          finish(hand);
+          hand = EMPTY
+        }
      :: hand != EMPTY && !cancelled[hand] ->
         if
         :: d_step { ACCEPTS(c) && count[c] < DEPTH -> channel_append(c, hand) };
@@ -284,7 +287,7 @@ inline send_pending_to_all(c, s, hand, dead) {
 #elif defined(M_DRAINING_STARTS_NOBODY)
 #define MAY_START false
 #else
-#define MAY_START draining
+#define MAY_START true
 #endif
   if
   :: queue_count > 0 && MAY_START -> d_step { start_missing() }
@@ -606,7 +609,9 @@ active proctype Drain() {
        was_stopped[seen[s]] = true;
        s++
      }
-  :: d_step { s < SLOTS && (seen[s] == EMPTY || phase[seen[s]] == CLOSED) -> s++ }
+  :: d_step { s < SLOTS && (seen[s] == EMPTY || phase[seen[s]] == CLOSED) ->
+       s++
+     }
   :: s == SLOTS -> break
   od
 }
@@ -673,7 +678,9 @@ inline worker(c) {
      }
 #endif
 #ifdef START_BODY
-  :: d_step { alive[c] && start_out[c] && !start_over[c] -> start_over[c] = true }
+  :: d_step { alive[c] && start_out[c] && !start_over[c] ->
+       start_over[c] = true
+     }
 #endif
   fi
 }

@@ -28,7 +28,11 @@ proctype StoreBuffer(chan buffer) {
   byte word, value;
 end:
   do
-  :: atomic { buffer ? word, value -> memory[word] = value; word = 0; value = 0 }
+  :: atomic {
+       buffer ? word, value -> memory[word] = value;
+       word = 0;
+       value = 0
+     }
   od
 }
 

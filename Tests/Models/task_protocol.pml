@@ -246,9 +246,10 @@ inline fail_record(record, wakes) {
 inline take(wakes) {
   slot = a_head % ROOM;
   r = out_record[0];
-  is_sound = out_count > 0 && c_record[slot] == r && c_first[slot] == received &&
-    c_count[slot] >= 1 && c_count[slot] <= ITEMS(r) - received &&
-    (!c_failure[slot] || c_last[slot]);
+  is_sound = out_count > 0 && c_record[slot] == r &&
+    c_first[slot] == received && c_count[slot] >= 1 &&
+    c_count[slot] <= ITEMS(r) - received &&
+    c_last[slot] == (c_failure[slot] || c_count[slot] == ITEMS(r) - received);
   if
   :: !is_sound
   :: else ->
@@ -313,9 +314,9 @@ inline charge_crash(wakes) {
 }
 
 #ifdef M_LAST_ACCEPTED_ALONE
-#define HAD_BEGUN(start) ((start) == accepted)
+#define HAD_BEGUN (out_start[0] == accepted || received > from[out_record[0]])
 #else
-#define HAD_BEGUN(start) ((start) <= accepted)
+#define HAD_BEGUN (out_start[0] <= accepted || received > from[out_record[0]])
 #endif
 
 /* WorkerChannel.closeOutstanding; what was not begun goes ahead of the queue */
@@ -323,8 +324,8 @@ inline close_outstanding(wakes) {
   rest_count = 0;
   do
   :: out_count == 0 -> break
-  :: out_count > 0 && HAD_BEGUN(out_start[0]) -> charge_crash(wakes)
-  :: out_count > 0 && !HAD_BEGUN(out_start[0]) ->
+  :: out_count > 0 && HAD_BEGUN -> charge_crash(wakes)
+  :: out_count > 0 && !HAD_BEGUN ->
      if
      :: WANTED(out_record[0]) ->
         rest[rest_count] = out_record[0];
@@ -1079,7 +1080,10 @@ end_killer:
   do
   :: d_step { alive && kills < KILLS -> kills++; alive = false; w_futex = 0 }
 #ifdef SPURIOUS
-  :: d_step { !was_spurious && w_futex != 0 -> was_spurious = true; w_futex = 0 }
+  :: d_step { !was_spurious && w_futex != 0 ->
+       was_spurious = true;
+       w_futex = 0
+     }
 #endif
 #ifdef APPLICATION_DIES
   :: d_step { !app_dead && !started -> app_dead = true; forget_application() }

@@ -1,8 +1,12 @@
 // Cancelling a call, and deadlines: both end the work, not only the waiting.
 
 import Glibc
-import Multiprocessing
+import Synchronization
 import Testing
+
+@testable import Multiprocessing
+
+private struct FirstFailure: Error {}
 
 @Suite("Cancellation and deadlines", .serialized, .timeLimit(.minutes(2)))
 struct PoolCancellationTests {
@@ -151,6 +155,95 @@ struct PoolCancellationTests {
       #expect(pool.statistics.addsUp)
       #expect(try await pool.map(0..<10) { $0 } == Array(0..<10))
     }
+  }
+
+  @Test(
+    "cancelling map while it submits the last of its input ends that too", arguments: startMethods
+  )
+  func cancelWhileSubmitting(_ method: StartMethod) async throws {
+    try await withPool(method, workers: 1, Self.singleItems) { pool in
+      let flags = try SharedFlags(count: 2)
+      let task = Task {
+        // The last item cancels the task that submits it.
+        let input = Self.input(flags) { n in
+          if n == Self.last { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
+        }
+        return try await pool.map(input) { (flags: SharedFlags, n: Int) throws -> Int in
+          n == Self.last ? try Self.untilCancelled(flags) : n
+        }
+      }
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(flags[0] == flags[1])
+      #expect(pool.statistics.pending == 0)
+      #expect(try await pool.run(1) { $0 + 1 } == 2)
+    }
+  }
+
+  @Test("the first failure ends what was submitted behind it", arguments: startMethods)
+  func failureEndsTheRest(_ method: StartMethod) async throws {
+    try await withPool(method, workers: 1, Self.singleItems) { pool in
+      let flags = try SharedFlags(count: 2)
+      await #expect(throws: ProcessError.self) {
+        try await pool.map(Self.input(flags)) { (flags: SharedFlags, n: Int) throws -> Int in
+          if n == Self.last - 1 { throw FirstFailure() }
+          return n == Self.last ? try Self.untilCancelled(flags) : n
+        }
+      }
+      #expect(flags[0] == flags[1])
+      #expect(pool.statistics.pending == 0)
+    }
+  }
+
+  /// Records of one item, and nothing that ends a body that is not cancelled.
+  private static let singleItems: @Sendable (inout ProcessPool.Configuration) -> Void = {
+    $0.chunkSize = .fixed(1)
+    $0.cancellationGrace = nil
+  }
+
+  private static let last = 40
+
+  /// Short, and of unknown length, so that it is submitted to the end at once.
+  private static func input(_ flags: SharedFlags, _ willGive: @escaping (Int) -> Void = { _ in })
+    -> some Sequence<(SharedFlags, Int)>
+  {
+    sequence(state: 0) { n in
+      n += 1
+      willGive(n)
+      return n <= last ? (flags, n) : nil
+    }
+  }
+
+  @Test("every record that is cancelled ends, whenever that comes")
+  func everyRecordEnds() async throws {
+    let cancellation = RecordCancellation()
+    let count: UInt64 = 30_000
+    let next = Atomic<UInt64>(1)
+    let turns = Atomic<UInt64>(0)
+    // As the control thread: each record once, around the time at which it begins.
+    let canceller = Task.detached {
+      for number in 1...count {
+        while next.load(ordering: .acquiring) + 1 < number { await Task.yield() }
+        for _ in 0..<Int.random(in: 0..<2_000) { turns.add(1, ordering: .relaxed) }
+        cancellation.cancel(number)
+      }
+    }
+    // As the main thread: a new task whenever one was cancelled.
+    var number: UInt64 = 1
+    while number <= count {
+      cancellation.reset()
+      let task = Task<Void, Never> { try? await Task.sleep(for: .seconds(1_000)) }
+      cancellation.set(task)
+      repeat {
+        next.store(number, ordering: .releasing)
+        if cancellation.begin(number) {
+          while !task.isCancelled { await Task.yield() }
+        }
+        cancellation.end()
+        number += 1
+      } while number <= count && !task.isCancelled
+      task.cancel()
+    }
+    await canceller.value
   }
 
   @Test("a deadline ends the work too, and counts as a failure", arguments: startMethods)

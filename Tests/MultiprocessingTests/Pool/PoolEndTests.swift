@@ -50,6 +50,54 @@ struct PoolEndTests {
     #expect(pool.statistics.pending == 0)
   }
 
+  /// An argument that takes its time.
+  private struct SlowlyEncoded: Transferable {
+    let flags: SharedFlags
+
+    init(_ flags: SharedFlags) { self.flags = flags }
+
+    func encode(to encoder: any Encoder) throws {
+      flags[1] = 1
+      while flags[2] == 0 { usleep(500) }
+      var container = encoder.singleValueContainer()
+      try container.encode(flags)
+    }
+
+    init(from decoder: any Decoder) throws {
+      flags = try decoder.singleValueContainer().decode(SharedFlags.self)
+    }
+  }
+
+  @Test("what is submitted during a shutdown ends with it", arguments: startMethods)
+  func submittedDuringShutdown(_ method: StartMethod) async throws {
+    let pool = try makePool(method)
+    // [the first body's process, the argument is being encoded, and may end, the first body may end]
+    let flags = try SharedFlags(count: 4)
+    let first = Task {
+      try await pool.run(flags) { (flags: SharedFlags) -> Bool in
+        flags[0] = getpid()
+        while !Task.isCancelled { usleep(500) }
+        flags[2] = 1
+        while flags[3] == 0 { usleep(500) }
+        return true
+      }
+    }
+    let second = Task {
+      try await pool.run(SlowlyEncoded(flags)) { _ in
+        while !Task.isCancelled { usleep(500) }
+        throw CancellationError()
+      }
+    }
+    try await until { flags[0] != 0 && flags[1] != 0 }
+    // The second task is submitted between the cancellation of the first and its end.
+    let end = Task { await pool.shutdown(grace: .seconds(1_000)) }
+    await #expect(throws: (any Error).self) { try await second.value }
+    flags[3] = 1
+    _ = try? await first.value
+    await end.value
+    #expect(pool.statistics.pending == 0)
+  }
+
   @Test("shutdown cancels what runs and what waits, then ends the workers", arguments: startMethods)
   func shutdown(_ method: StartMethod) async throws {
     let pool = try makePool(method, workers: 1)

@@ -206,4 +206,26 @@ struct PoolMapTests {
       #expect(pool.statistics.pending == 0)
     }
   }
+
+  @Test("a map that finds every worker busy waits in the queue", arguments: startMethods)
+  func everyWorkerBusy(_ method: StartMethod) async throws {
+    try await withPool(method, workers: 1) { pool in
+      let flags = try SharedFlags(count: 2)
+      let running = Task {
+        try await pool.run(flags) { (flags: SharedFlags) -> Int in
+          flags[0] = 1
+          while flags[1] == 0 { usleep(500) }
+          return 5
+        }
+      }
+      try await until { flags[0] == 1 }
+      let mapped = Task { try await pool.map(0..<100) { $0 + 1 } }
+      // Not asking again and again, which would keep a thread from others.
+      try await until { pool.statistics.submitted == 2 }
+      flags[1] = 1
+      #expect(try await running.value == 5)
+      #expect(try await mapped.value == Array(1...100))
+      #expect(pool.statistics.addsUp)
+    }
+  }
 }

@@ -69,6 +69,8 @@ struct Feeder: ~Copyable {
   private(set) var submitted = 0
   /// No more is to be submitted: the input has ended, or something has failed.
   private(set) var isAtEnd = false
+  /// The job was over, and what it had submitted by then was ended.
+  private var hasEndedRest = false
   /// What the input's own code threw.
   private(set) var error: (any Error)?
 
@@ -87,9 +89,11 @@ struct Feeder: ~Copyable {
 
   /// Gives each worker what it may have; whether anything was sent.
   mutating func feed(_ channels: [WorkerChannel], _ source: ItemSource) -> Bool {
-    if !isAtEnd, job.isComplete {
+    if !hasEndedRest, job.isComplete {
+      hasEndedRest = true
       isAtEnd = true
-      if job.endsAtFailure { core.end(job, .cancelled) }
+      // Who ended the job may have done so while this submitted the last of it.
+      if job.isEnded || job.endsAtFailure { core.end(job, .cancelled) }
     }
     isDry = false
     var sent = false
@@ -109,8 +113,9 @@ struct Feeder: ~Copyable {
         if overflowed { break }
       }
     }
-    if canGoOn, job.isIdle, !job.hasDeliveries, !channels.contains(where: \.isLive) {
-      // Every worker is being started or replaced: this waits for the first one.
+    if canGoOn, !sent, job.isIdle, !job.hasDeliveries {
+      // No worker takes anything now, and nothing of the job is there whose end would be news: this waits for
+      // the first one that does.
       sent = send(1, records: 1, to: nil, source)
     }
     return sent

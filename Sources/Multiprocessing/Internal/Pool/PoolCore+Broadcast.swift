@@ -41,5 +41,6 @@ extension PoolCore {
       startMissing()
       try? await Task.sleep(for: .milliseconds(1))
     }
+    endIfMissed(record)
   }
 }

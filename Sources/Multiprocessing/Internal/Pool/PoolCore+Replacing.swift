@@ -32,7 +32,7 @@ extension PoolCore {
     for record in records where record.submission.job.isBound {
       Task { await submit(record, toWorker: index) }
     }
-    if !free.isEmpty, !queue.putBack(free) { fail(free, .error(queue.reason)) }
+    if !free.isEmpty { putBack(free) }
     sendPendingToAll()
   }
 

@@ -32,10 +32,11 @@ extension PoolCore {
       guard let self, let record = queue.takeDelayed(token) else { return }
       requeue(record)
     }
+    endIfMissed(record)
   }
 
   private func requeue(_ record: PendingRecord) {
-    guard queue.putBack([record]) else { return fail([record], .error(queue.reason)) }
+    putBack([record])
     sendPendingToAll()
   }
 }

@@ -1,5 +1,6 @@
 // From a submission to a worker: straight to an idle one, or through the queue.
 
+internal import CMultiprocessing
 internal import Synchronization
 
 extension PoolCore {
@@ -41,7 +42,24 @@ extension PoolCore {
     sendPendingToAll()
   }
 
+  /// Puts records that were taken from the queue, or from a worker, ahead of what waits.
+  func putBack(_ records: [PendingRecord]) {
+    guard queue.putBack(records) else { return fail(records, .error(queue.reason)) }
+    for record in records { endIfMissed(record) }
+  }
+
+  /// Ends a job again that was ended while one of its records was in a hand, where nobody found it.
+  func endIfMissed(_ record: PendingRecord) {
+    let job = record.submission.job
+    if job.isEnded { end(job, .cancelled) }  // The first reason counts.
+  }
+
+  /// After something was put into the queue: who takes a worker's last completion looks into the queue, who
+  /// puts something into the queue looks at all workers.
   func sendPendingToAll() {
+    // A Dekker pair with the drain of completions, which fences after `outstandingCount` was stored
+    // (mproc_channel_peer_sleeps); the locks on both ways order less: docs/DESIGN.md, section 5.
+    mproc_fence_full()
     for channel in channels() where channel.isLive && channel.outstandingCount < depth {
       sendPending(to: channel)
     }
@@ -65,12 +83,18 @@ extension PoolCore {
         continue
       }
       switch channel.submitPending(record, limit: depth) {
-      case .sent: continue
+      case .sent: endIfMissed(record)
       case .impossible:
         fail([record], .error(ProcessError.noSharedMemory(record.arguments.byteCount)))
-      case .full, .dead:
-        if !queue.putBack([record]) { fail([record], .error(queue.reason)) }
-        return
+      case .full:
+        putBack([record])
+        mproc_fence_full()
+        // Who took the worker's last completion meanwhile found nothing waiting: then it takes this one.
+        if channel.outstandingCount > 0 { return }
+      case .dead:
+        putBack([record])
+        // Who started another worker meanwhile, or had one to do something, found nothing waiting either.
+        return sendPendingToAll()
       }
     }
   }

@@ -18,6 +18,8 @@ extension PoolCore {
     ledger.recordSubmitted(1)
     if let timeout = timeout ?? configuration.taskTimeout { end(job, after: timeout) }
     _ = unsafe arguments.withBytes { unsafe submit(submission, spins: false, $0) }
+    // Its time may have been over before it was anywhere.
+    if job.isEnded { end(job, .cancelled) }
     return job
   }
 

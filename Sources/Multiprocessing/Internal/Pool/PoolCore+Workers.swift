@@ -195,7 +195,10 @@ extension PoolCore {
       extras: RecordExtras.make(start.arguments.mappings))
     ledger.recordSubmitted(1)
     let record = PendingRecord(submission, start.arguments)
-    if !channel.submitFirst(record) {
+    switch channel.submitFirst(record) {
+    case .sent: break
+    case .dead: fail([record], .cancelled)  // Another worker comes in its place.
+    case .full, .impossible:
       fail([record], .error(ProcessError.noSharedMemory(record.arguments.byteCount)))
     }
   }
@@ -223,6 +226,7 @@ extension PoolCore {
     }
     channel.becomeReady()
     channel.noteReady()
+    mproc_fence_full()  // As in sendPendingToAll: one of the two sees the other.
     sendPending(to: channel)
     noteChange()
   }

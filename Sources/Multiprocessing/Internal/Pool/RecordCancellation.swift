@@ -40,8 +40,10 @@ final class RecordCancellation: Sendable {
 
   /// On the control thread.
   func cancel(_ number: UInt64) {
-    hasRequests.store(true, ordering: .sequentiallyConsistent)
     state.withLock { state in
+      // Before `current` is read: this sees the record begin, or `begin` sees this. With the lock held: a `reset`
+      // in between would take it back, and the next record would not see its own cancellation, or see this one.
+      hasRequests.store(true, ordering: .sequentiallyConsistent)
       if current.load(ordering: .sequentiallyConsistent) == number {
         state.task?.cancel()
       } else {

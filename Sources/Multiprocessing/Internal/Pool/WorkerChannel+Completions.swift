@@ -27,6 +27,7 @@ extension WorkerChannel {
     after.drained = true
     if !isSound {
       // It wrote nonsense into memory that it shares: as good as crashed.
+      state.isDamaged = true
       state.phase = .closed
       live.store(false, ordering: .relaxed)
       state.process?.kill()

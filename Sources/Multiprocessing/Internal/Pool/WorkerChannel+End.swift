@@ -27,10 +27,13 @@ extension WorkerChannel {
     }
   }
 
-  /// Cancels everything, and ends the process when that has not ended it in time.
+  /// Cancels everything, and ends the process when that has not ended it in time. Nothing is accepted from
+  /// then on: it would not be cancelled.
   func cancelAll(grace: Duration) {
     let (entries, process) = lock.withLock { _ in
-      (state.outstanding.all, state.process)
+      state.isRefusing = true
+      live.store(false, ordering: .relaxed)
+      return (state.outstanding.all, state.process)
     }
     for entry in entries { entry.submission.job.endWith(.cancelled) }
     guard let process, !entries.isEmpty else { return }
@@ -72,8 +75,9 @@ extension WorkerChannel {
     let accepted = unsafe mproc_channel_peer_accepted(channel)
     while !state.outstanding.isEmpty {
       let entry = state.outstanding.first
-      // What has brought results was begun, whatever a damaged worker says.
-      if entry.start == accepted || entry.received > 0 {
+      // What has brought results was begun, whatever a damaged worker says; so was what came before the record
+      // that runs, where its completion made no sense.
+      if entry.start <= accepted || entry.received > 0 {
         chargeCrash(report, &after)
       } else if entry.submission.isWanted {
         rest.append(PendingRecord(entry.submission, argumentBytes(of: entry)))
@@ -111,7 +115,9 @@ extension WorkerChannel {
     let rest = submission.count - item - 1
     let end = job.reasonForEnd()
     let retries = end == nil && !job.isBound && pool.mayRetry(failure)
-    let goesOn = end == nil && rest > 0 && (job.continuesAfterFailure || retries)
+    // What a damaged worker had begun it may have done: none of it runs again unasked.
+    let goesOn =
+      end == nil && rest > 0 && (job.continuesAfterFailure && !state.isDamaged || retries)
     if retries || goesOn {
       let record = PendingRecord(submission, argumentBytes(of: entry))
       if goesOn {

@@ -11,7 +11,7 @@ extension WorkerChannel {
       state.phase = .serving
       setReadyTime()
       state.idleSince = state.readyAt
-      live.store(true, ordering: .relaxed)
+      live.store(!state.isRefusing, ordering: .relaxed)
     }
   }
 

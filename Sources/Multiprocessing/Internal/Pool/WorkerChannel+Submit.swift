@@ -11,7 +11,7 @@ extension WorkerChannel {
   ) -> SubmitResult {
     var after = Aftermath()
     let result = lock.withLock { _ -> SubmitResult in
-      guard state.phase == .serving else { return .dead }
+      guard state.phase == .serving, !state.isRefusing else { return .dead }
       guard state.outstanding.count < limit else { return .full }
       guard takesItems(submission.count) else { return .dead }
       guard unsafe send(submission, arguments) else {
@@ -30,21 +30,22 @@ extension WorkerChannel {
     return result
   }
 
-  /// Sends the record that comes before all others; false when there is no memory for it.
-  func submitFirst(_ record: PendingRecord) -> Bool {
+  /// Sends the record that comes before all others.
+  func submitFirst(_ record: PendingRecord) -> SubmitResult {
     var after = Aftermath()
-    let isSent = lock.withLock { _ -> Bool in
-      // A worker that has ended meanwhile, or is to end, gets it all the same: its end then ends the record.
+    let result = lock.withLock { _ -> SubmitResult in
+      // One that is to end gets it all the same: its end then ends the record. One that has ended would keep it.
+      guard state.phase != .closed else { return .dead }
       guard unsafe record.arguments.withBytes({ unsafe send(record.submission, $0) }) else {
-        return false
+        return .impossible
       }
       state.sentItems = 0
       arm(&after)
       publish()
-      return true
+      return .sent
     }
     settle(after)
-    return isSent
+    return result
   }
 
   /// Sends what waited.
@@ -61,7 +62,7 @@ extension WorkerChannel {
   ) -> Int {
     var after = Aftermath()
     let sent = lock.withLock { _ -> Int in
-      guard state.phase == .serving else { return 0 }
+      guard state.phase == .serving, !state.isRefusing else { return 0 }
       var submission = first
       var start = 0
       var sent = 0

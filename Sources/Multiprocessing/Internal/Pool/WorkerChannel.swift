@@ -68,6 +68,10 @@ final class WorkerChannel: @unchecked Sendable {
     var phase = Phase.starting
     /// Why it was told to end, or is to be told.
     var stopReason: StopReason?
+    /// It wrote nonsense: what it says of its progress is not to be relied upon.
+    var isDamaged = false
+    /// All was cancelled: nothing comes any more.
+    var isRefusing = false
     var owesStop = false
     var idleSince: UInt64 = 0
     /// Since when the first record is the first, by the reactor's clock; whether a timer looks at it.
