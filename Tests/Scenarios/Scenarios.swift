@@ -33,6 +33,13 @@ enum Scenarios {
         guard let which = StandardError.Case(rawValue: which) else { usage() }
         try await StandardError.run(which)
       case ("out-of-memory", let folder?): try await OutOfMemory.run(in: folder)
+      case ("inherits", let path?): try await Inherits.run(writingTo: path)
+      case ("crowd", let count?): try await Crowd.run(children: Int(count) ?? 1_000)
+      case ("reaps", let way?):
+        guard let way = ReapsChildren.Way(rawValue: way) else { usage() }
+        try await ReapsChildren.run(way)
+      case ("outlives", nil): try await Outlives.run()
+      case ("fork-hammer", let count?): try await ForkHammer.run(forks: Int(count) ?? 300)
       default: usage()
       }
     } catch {
@@ -43,10 +50,11 @@ enum Scenarios {
   static func usage() -> Never {
     let phases = Hold.Phase.allCases.map(\.rawValue).joined(separator: "|")
     let cases = StandardError.Case.allCases.map(\.rawValue).joined(separator: "|")
+    let ways = ReapsChildren.Way.allCases.map(\.rawValue).joined(separator: "|")
     fail(
       "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
         + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
-        + " | lifecycle METHOD [DESCRIPTORS MAPPINGS]"
+        + " | lifecycle METHOD [DESCRIPTORS MAPPINGS] | inherits FILE | crowd CHILDREN | reaps \(ways) | outlives | fork-hammer FORKS"
     )
   }
 }

@@ -146,20 +146,23 @@ int mproc_send_message(int socket, const struct mproc_piece *pieces,
                        int descriptor_count) {
   struct iovec vector[8];
   union control_space control;
-  if (piece_count > 8 || descriptor_count > MPROC_MESSAGE_DESCRIPTORS)
+  if (piece_count > 8 || descriptor_count < 0 ||
+      descriptor_count > MPROC_MESSAGE_DESCRIPTORS)
     return -EINVAL;
   for (int i = 0; i < piece_count; i++)
     vector[i] = (struct iovec){(void *)pieces[i].bytes, pieces[i].size};
-  struct msghdr message = {.msg_iov = vector, .msg_iovlen = piece_count};
+  size_t descriptor_bytes = sizeof(int) * (size_t)descriptor_count;
+  struct msghdr message = {.msg_iov = vector,
+                           .msg_iovlen = (size_t)piece_count};
   if (descriptor_count > 0) {
     memset(&control, 0, sizeof control);
     message.msg_control = control.bytes;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * descriptor_count);
+    message.msg_controllen = CMSG_SPACE(descriptor_bytes);
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * descriptor_count);
-    memcpy(CMSG_DATA(header), descriptors, sizeof(int) * descriptor_count);
+    header->cmsg_len = CMSG_LEN(descriptor_bytes);
+    memcpy(CMSG_DATA(header), descriptors, descriptor_bytes);
   }
   ssize_t sent;
   do
@@ -182,9 +185,11 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
   ssize_t received;
   do
     received = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-  while (received < 0 && errno == EINTR);
+  /* A peer that ended with a message of ours unread: said once, ahead of what
+   * it had sent before. */
+  while (received < 0 && (errno == EINTR || errno == ECONNRESET));
   if (received < 0)
-    return errno == ECONNRESET ? 0 : -errno;
+    return -errno;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -204,8 +209,7 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
   if (!fits || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
     for (int i = 0; i < found; i++)
       close(descriptors[i]);
-    /* There is room for all that are ever sent: the kernel could not give
-     * this process a descriptor. */
+    /* The buffer is large enough: what was cut had no number to get. */
     return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
   }
   if (descriptor_count)
@@ -288,6 +292,15 @@ void mproc_reserve_standard_streams(void) {
 int mproc_open_null(void) {
   int descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC);
   return descriptor < 0 ? -errno : descriptor;
+}
+
+int mproc_open_directory(const char *path) {
+  int descriptor = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
+bool mproc_is_open(int descriptor) {
+  return fcntl(descriptor, F_GETFD) >= 0;
 }
 
 static void flush_pending(FILE *stream) {

@@ -174,6 +174,25 @@ static void install(void) {
       sigaction(fatal[i], &action, NULL);
 }
 
+void mproc_crash_arm_thread(void) {
+  use_alternate_stack();
+}
+
+bool mproc_crash_handles(int signal) {
+  struct sigaction present;
+  return sigaction(signal, NULL, &present) == 0 &&
+         present.sa_sigaction == handle;
+}
+
+void mproc_crash_disarm(void) {
+  for (size_t i = 0; i < FATAL_COUNT; i++)
+    if (mproc_crash_handles(fatal[i]))
+      sigaction(fatal[i], &armed.before[i], NULL);
+  if (armed.record)
+    munmap((char *)armed.record - MPROC_CRASH_OFFSET, MPROC_CRASH_PAGE_BYTES);
+  armed.record = NULL;
+}
+
 int mproc_crash_arm(int descriptor) {
   void *page = mmap(NULL, MPROC_CRASH_PAGE_BYTES, PROT_READ | PROT_WRITE,
                     MAP_SHARED, descriptor, 0);

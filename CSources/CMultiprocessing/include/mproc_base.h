@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Most descriptors that one message carries. */
-#define MPROC_MESSAGE_DESCRIPTORS 12
+#define MPROC_MESSAGE_DESCRIPTORS 16
 /* Largest message that the sockets here carry in one piece, in bytes. */
 #define MPROC_MESSAGE_BYTES (96 * 1024)
 
@@ -47,6 +47,9 @@ int64_t mproc_file_size(int descriptor);
 void mproc_reserve_standard_streams(void);
 /* /dev/null, for writing. */
 int mproc_open_null(void);
+/* A directory, as what paths are relative to. */
+int mproc_open_directory(const char *path);
+bool mproc_is_open(int descriptor);
 int mproc_set_nonblocking(int descriptor);
 /* Opens a file for writing at positions, made or emptied, and locks it: -EBUSY
  * when another descriptor holds the lock, -ESPIPE when it is no regular file.
@@ -63,9 +66,10 @@ int mproc_write_now(int descriptor, const void *bytes, size_t size);
  * descriptor is none. */
 int mproc_terminal_columns(int descriptor);
 int mproc_close(int descriptor);
-/* A pipe whose reading end only the application may hold, non-blocking. */
+/* The same two, which no forked copy of this process holds: closed with
+ * mproc_private_close alone. */
+int mproc_private_socket_pair(int ends[2]);
 int mproc_private_pipe(int ends[2]);
-/* Closes one of the descriptors that only the application may hold. */
 void mproc_private_close(int descriptor);
 
 /* Sends one message of several pieces with descriptors, which stay the
@@ -80,7 +84,8 @@ int mproc_send_message(int socket, const struct mproc_piece *pieces,
 
 /* Receives one message: its size, 0 at the end of the stream. A message that
  * does not fit, or carries more descriptors than fit, is -EPROTO and its
- * descriptors are closed. `flags`: MSG_DONTWAIT or 0. */
+ * descriptors are closed; -EMFILE when this process cannot have so many; then
+ * its bytes are there. `flags`: MSG_DONTWAIT or 0. */
 ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
                               int *descriptors, int *descriptor_count,
                               int flags);

@@ -108,6 +108,13 @@ _Static_assert(MPROC_CRASH_OFFSET + sizeof(struct mproc_crash_record) <=
  * at the start of `descriptor`, which stays open. Handlers that are there
  * already get the signal afterwards; an ignored signal stays ignored. */
 int mproc_crash_arm(int descriptor);
+/* On another thread that is to be recorded also when it has used up its
+ * stack; one such thread a process, instead of the main one. */
+void mproc_crash_arm_thread(void);
+/* As before it was armed. */
+void mproc_crash_disarm(void);
+/* Whether a signal would be recorded. Async-signal-safe. */
+bool mproc_crash_handles(int signal);
 
 /* In the application, after the end of the process. 0 with a copy whose counts
  * are in range, -ENODATA when there is no record. */

@@ -29,6 +29,8 @@ enum mproc_setup_step {
   MPROC_SETUP_NICENESS,
   MPROC_SETUP_LIMITS,
   MPROC_SETUP_DIRECTORY,
+  MPROC_SETUP_THREAD, /* of a forked copy, for its body */
+  MPROC_SETUP_LOCKS,  /* of a forked copy: held by threads it does not have */
 };
 
 struct mproc_limit {
@@ -37,7 +39,14 @@ struct mproc_limit {
   uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
+/* Resources are numbered from 0. */
+static const int32_t mproc_limit_count = 16; /* RLIM_NLIMITS */
+/* Fills in the limit of `resource` that this process has. */
+int mproc_limit_get(struct mproc_limit *limit);
+
 #define MPROC_NICENESS_INHERIT INT32_MIN
+/* The calling thread's. */
+int32_t mproc_niceness(void);
 
 /* What a child is told. Descriptors are -1 where there is none; they stay the
  * caller's. */
@@ -47,6 +56,7 @@ struct mproc_start {
   int32_t application;     /* pid; filled in by the core */
   int32_t niceness;        /* MPROC_NICENESS_INHERIT: as it is */
   uint32_t ignores_interrupt; /* 1: SIGINT is ignored */
+  uint32_t awaits_go;      /* filled in by the core: GO must come first */
   int32_t policy_mode;     /* MPOL_…, -1: as it is */
   const char *name;        /* also the thread name */
   const char *directory;   /* NULL: as it is */
@@ -62,6 +72,7 @@ struct mproc_start {
   int submissions, completions, bell, payload_descriptor;
   int argument_arena, result_arena;
   int crash; /* a page for the crash record; -1: a worker's is in completions */
+  int current_directory; /* what `directory` is relative to */
 };
 
 /* A started process as its application holds it. (int32_t: with pid_t of
@@ -78,6 +89,8 @@ enum mproc_message {
   MPROC_MESSAGE_READY = 1,
   MPROC_MESSAGE_FAILED = 2,
   MPROC_MESSAGE_RESULT = 3,
+  MPROC_MESSAGE_SERVING = 4, /* from a fork server */
+  MPROC_MESSAGE_STUCK = 5,   /* from a forked copy that can never go on */
 };
 /* READY and FAILED; READY is followed by the CPU mask that the kernel gave. */
 struct mproc_answer {
@@ -94,10 +107,18 @@ struct mproc_result {
   uint64_t size;
 };
 
+/* SERVING: a fork server is ready, or ends because it has threads. Before it
+ * comes the RESULT of the preload body, if the start had one. */
+struct mproc_serving {
+  uint32_t message;
+  uint32_t serves;
+};
+
 /* What the application tells a child on its control socket. */
 enum mproc_command_kind {
   MPROC_COMMAND_CANCEL = 1, /* the task `number` */
   MPROC_COMMAND_ATTACH = 2, /* a shared object's memory, with its descriptor */
+  MPROC_COMMAND_GO = 3,     /* the start is complete; the core's own */
 };
 struct mproc_command {
   uint32_t kind;
@@ -111,11 +132,19 @@ struct mproc_command {
 int mproc_spawn(const struct mproc_start *start, char *const *environment,
                 bool outlives, struct mproc_process *process);
 
-/* fork() of the calling process. In the parent: 0, with `process`. In the
- * child, set up as `start` says: 1, with `process->control` the child's end.
- * Only what is safe in a child of a program with threads may follow. */
+/* fork() of the calling process. In the copy, set up as `start` says, a new
+ * thread calls `body` with the child's end of the control socket; the copy ends
+ * with it. READY comes when the body has called mproc_fork_begin. The copy ends
+ * by itself, with FAILED or STUCK, when all its threads wait for locks for
+ * ever. */
 int mproc_fork_self(const struct mproc_start *start, bool outlives,
+                    void (*body)(void *context, int control), void *context,
                     struct mproc_process *process);
+void mproc_fork_begin(void);
+/* Without the C library's lock, which another thread may have held. */
+void mproc_fork_set_environment(char **environment);
+/* Takes the lock of the dynamic linker that a fork does not free. */
+void mproc_fork_probe_loader(void);
 
 /* One fork server. */
 struct mproc_server {
@@ -129,14 +158,16 @@ struct mproc_exit {
   int32_t status; /* as waitpid's, or MPROC_STATUS_UNKNOWN */
   int32_t reserved;
 };
-/* The payload that a server starts with is its preload body, or nothing. */
+/* Returns when the server's process exists; it then sends FAILED or SERVING on
+ * its control socket. Its payload is its preload body, or none. */
 int mproc_server_start(const struct mproc_start *start,
                        char *const *environment, struct mproc_server *server);
 /* Asks the server for a child; its end comes over `exits` under `serial`.
  * -ETIMEDOUT when the server does not answer (it may be stopped), -EPIPE when
- * it is gone, -EBUSY when it has threads and must not fork. Cost: a fork of
- * the small server, 0.1 to 0.3 ms, whatever this process's size. One caller at
- * a time per server. */
+ * it is gone, -EBUSY when it has threads and must not fork. After any error
+ * the child, should there be one, ends without having run anything: so the
+ * start may be tried elsewhere. Cost: a fork of the small server, 0.1 to
+ * 0.3 ms, whatever this process's size. One caller at a time per server. */
 int mproc_server_fork(const struct mproc_server *server,
                       const struct mproc_start *start, bool outlives,
                       uint64_t serial, int timeout_ms,
@@ -147,6 +178,11 @@ int mproc_server_signal_group(const struct mproc_server *server,
 
 /* A pidfd of a process that has not been reaped, close-on-exec. */
 int mproc_pidfd_open(int32_t pid);
+/* A pidfd of the process that started this one and holds the other end of the
+ * socket `control`; -ESRCH when it has ended. parent 0: in a process that is
+ * nobody's child here, whatever started it. */
+int mproc_parent_open(int32_t parent, int control);
+
 /* Signals one process; -ESRCH when it has ended. */
 int mproc_pidfd_signal(int pidfd, int signal);
 /* Signals the process group that the process leads, where the kernel can do
@@ -154,13 +190,16 @@ int mproc_pidfd_signal(int pidfd, int signal);
 int mproc_pidfd_signal_group(int pidfd, int signal);
 /* 1 when the process has ended. */
 int mproc_pidfd_has_ended(int pidfd);
+/* 1 when our child is stopped, by a signal or a debugger. */
+int mproc_pidfd_is_stopped(int pidfd);
 /* Ends what is left of the group of our own ended child and reaps it; -ECHILD
  * when somebody else has. `status` as waitpid's. */
 int mproc_reap(int32_t pid, int pidfd, int *status);
 /* Sends `signal` to the group of our own child, which must not be reaped yet. */
 int mproc_signal_group(int32_t pid, int pidfd, int signal);
-/* The status of a process that somebody else has reaped (Linux 6.15), else
- * -ENODATA. */
+/* The status of an ended process that is not ours to reap: known before it is
+ * reaped, and from Linux 6.15 on also after that, else -ENODATA. -EAGAIN: ask
+ * again later. */
 int mproc_pidfd_status(int pidfd, int *status);
 
 /* The name that this program was started by, without its folder. */
@@ -177,7 +216,8 @@ void mproc_main_thread_wait(int wake);
 /* What the Swift layer defines: called in a child that is set up, on its main
  * thread; the process exits with what it returns. */
 int mproc_child_main(const struct mproc_start *start);
-/* And this, called once in a fork server. */
-void mproc_server_warm_up(void);
+/* And this, called once in a fork server, on its main thread: runs the preload
+ * body and sends its RESULT. Below 0: it has failed. */
+int mproc_server_prepare(const struct mproc_start *start);
 
 #endif

@@ -69,14 +69,47 @@ static void arm_crash_record(const struct mproc_start *start) {
   }
 }
 
-static int set_limits(const struct mproc_start *start) {
-  for (size_t i = 0; i < start->limit_count; i++) {
-    const struct mproc_limit *limit = &start->limits[i];
-    struct rlimit value = {limit->soft, limit->hard};
-    if (setrlimit((__rlimit_resource_t)limit->resource, &value) < 0)
-      return -errno;
-  }
+int mproc_limit_get(struct mproc_limit *limit) {
+  struct rlimit value;
+  if (getrlimit((__rlimit_resource_t)limit->resource, &value) < 0)
+    return -errno;
+  limit->soft = value.rlim_cur;
+  limit->hard = value.rlim_max;
   return 0;
+}
+
+int32_t mproc_niceness(void) {
+  return getpriority(PRIO_PROCESS, 0);
+}
+
+static int set_limit(const struct mproc_limit *limit) {
+  __rlimit_resource_t resource = (__rlimit_resource_t)limit->resource;
+  struct rlimit value = {limit->soft, limit->hard}, present;
+  if (setrlimit(resource, &value) == 0)
+    return 0;
+  /* An unlimited hard limit is as high as this process may go. */
+  if (errno != EPERM || limit->hard != RLIM_INFINITY)
+    return -errno;
+  if (getrlimit(resource, &present) < 0 || value.rlim_cur > present.rlim_max)
+    return -EPERM;
+  value.rlim_max = present.rlim_max;
+  return setrlimit(resource, &value) < 0 ? -errno : 0;
+}
+
+static int set_limits(const struct mproc_start *start) {
+  int result = 0;
+  for (size_t i = 0; i < start->limit_count && result == 0; i++)
+    result = set_limit(&start->limits[i]);
+  return result;
+}
+
+static int set_directory(const struct mproc_start *start) {
+  if (start->current_directory >= 0) {
+    if (fchdir(start->current_directory) < 0)
+      return -errno;
+    close(start->current_directory);
+  }
+  return start->directory && chdir(start->directory) < 0 ? -errno : 0;
 }
 
 static int set_niceness(int niceness) {
@@ -84,7 +117,7 @@ static int set_niceness(int niceness) {
 }
 
 /* The step that failed, with its error. */
-static enum mproc_setup_step apply(const struct mproc_start *start,
+static enum mproc_setup_step set_up(const struct mproc_start *start,
                                    int *error) {
   if (start->ignores_interrupt)
     signal(SIGINT, SIG_IGN);
@@ -110,41 +143,63 @@ static enum mproc_setup_step apply(const struct mproc_start *start,
     return MPROC_SETUP_NICENESS;
   if ((*error = set_limits(start)) < 0)
     return MPROC_SETUP_LIMITS;
-  if (start->directory && chdir(start->directory) < 0) {
-    *error = -errno;
+  if ((*error = set_directory(start)) < 0)
     return MPROC_SETUP_DIRECTORY;
-  }
   return MPROC_SETUP_NONE;
 }
 
-int mproc__set_up(const struct mproc_start *start) {
+void mproc__say_failed(int control, enum mproc_setup_step step, int error) {
+  struct mproc_answer answer = {
+      .message = MPROC_MESSAGE_FAILED, .step = step, .error = error};
+  struct mproc_piece piece = {&answer, sizeof answer};
+  mproc_send_message(control, &piece, 1, NULL, 0);
+}
+
+int mproc__say_ready(int control, bool needs_mask) {
   unsigned long mask[1 << 11]; /* 131,072 CPUs */
-  int error = 0;
-  mproc__role = start->role;
-  enum mproc_setup_step step = apply(start, &error);
-  int mask_bytes = step ? 0 : mproc_affinity_get(0, mask, sizeof mask);
-  if (mask_bytes < 0 && start->affinity) {
-    step = MPROC_SETUP_AFFINITY;
-    error = mask_bytes;
+  int mask_bytes = mproc_affinity_get(0, mask, sizeof mask);
+  if (mask_bytes < 0 && needs_mask) {
+    mproc__say_failed(control, MPROC_SETUP_AFFINITY, -mask_bytes);
+    return mask_bytes;
   }
   struct mproc_answer answer = {
-      .message = step ? MPROC_MESSAGE_FAILED : MPROC_MESSAGE_READY,
-      .step = step,
-      .error = -error,
+      .message = MPROC_MESSAGE_READY,
       .mask_bytes = mask_bytes > 0 ? (uint32_t)mask_bytes : 0,
   };
   struct mproc_piece pieces[] = {{&answer, sizeof answer},
                                  {mask, answer.mask_bytes}};
-  int sent = mproc_send_message(start->control, pieces, 2, NULL, 0);
-  return step ? error : sent;
+  return mproc_send_message(control, pieces, 2, NULL, 0);
+}
+
+int mproc__apply(const struct mproc_start *start) {
+  int error = 0;
+  mproc__role = start->role;
+  enum mproc_setup_step step = set_up(start, &error);
+  if (step)
+    mproc__say_failed(start->control, step, -error);
+  return error;
+}
+
+size_t mproc__main_stack_size(void) {
+  struct rlimit limit;
+  const size_t least = (size_t)8 << 20, unlimited = (size_t)256 << 20;
+  if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur < least)
+    return least;
+  return limit.rlim_cur < unlimited ? limit.rlim_cur : unlimited;
 }
 
 extern int mproc_child_main(const struct mproc_start *start)
     __attribute__((weak));
 
 _Noreturn void mproc__run_child(const struct mproc_start *start) {
-  if (mproc__set_up(start) < 0)
+  if (mproc__apply(start) < 0 ||
+      mproc__say_ready(start->control, start->affinity) < 0)
     _exit(126);
+  if (start->awaits_go && !mproc__receive_go(start->control))
+    _exit(0);
+  /* A forked copy of this process must not hold them open. */
+  mproc__private_add(start->control);
+  mproc__private_add(start->lifeline);
   if (!mproc_child_main) {
     static const char text[] = "mproc: a worker of a program that does not "
                                "link Multiprocessing\n";

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,19 +19,31 @@
 #endif
 #define MPROC__SIGNAL_PROCESS_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */
 
-/* struct pidfd_info of linux/pidfd.h, version 0, which older headers lack. */
-struct pidfd_info_v0 {
-  uint64_t mask, cgroupid;
-  uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
-  int32_t exit_code;
-};
-_Static_assert(sizeof(struct pidfd_info_v0) == 64, "PIDFD_INFO_SIZE_VER0");
-#define MPROC__PIDFD_GET_INFO _IOWR(0xFF, 11, struct pidfd_info_v0)
-#define MPROC__PIDFD_INFO_EXIT (1ull << 3)
-
 int mproc_pidfd_open(int32_t pid) {
   long descriptor = syscall(SYS_pidfd_open, pid, 0);
   return descriptor < 0 ? -errno : (int)descriptor;
+}
+
+static bool is_hung_up(int socket) {
+  struct pollfd end = {.fd = socket, .events = POLLRDHUP};
+  int result;
+  do
+    result = poll(&end, 1, 0);
+  while (result < 0 && errno == EINTR);
+  return result > 0;
+}
+
+int mproc_parent_open(pid_t parent, int control) {
+  pid_t starter = getppid();
+  int pidfd = mproc_pidfd_open(parent ? parent : starter);
+  if (pidfd < 0)
+    return pidfd;
+  /* The number may be another process's by now; it is not when the parent was
+   * alive after it was looked up. */
+  if (parent ? !is_hung_up(control) : getppid() == starter)
+    return pidfd;
+  close(pidfd);
+  return -ESRCH;
 }
 
 int mproc_pidfd_signal(int pidfd, int signal) {
@@ -49,6 +60,14 @@ int mproc_pidfd_signal_group(int pidfd, int signal) {
 
 int mproc_pidfd_has_ended(int pidfd) {
   return mproc_wait_readable(pidfd, 0);
+}
+
+int mproc_pidfd_is_stopped(int pidfd) {
+  siginfo_t info;
+  info.si_pid = 0;
+  return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info,
+                WSTOPPED | WNOWAIT | WNOHANG) == 0 &&
+         info.si_pid != 0;
 }
 
 /* 1 while the child is ours and not reaped; then its pid, and so its group's
@@ -97,15 +116,6 @@ void mproc__reap_failed(pid_t pid, int pidfd) {
   }
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
     ;
-}
-
-int mproc_pidfd_status(int pidfd, int *status) {
-  struct pidfd_info_v0 info = {.mask = MPROC__PIDFD_INFO_EXIT};
-  if (ioctl(pidfd, MPROC__PIDFD_GET_INFO, &info) < 0 ||
-      !(info.mask & MPROC__PIDFD_INFO_EXIT))
-    return -ENODATA;
-  *status = info.exit_code;
-  return 0;
 }
 
 int64_t mproc_resident_bytes(pid_t pid) {

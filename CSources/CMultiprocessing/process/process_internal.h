@@ -2,6 +2,7 @@
 #ifndef MPROC_PROCESS_INTERNAL_H
 #define MPROC_PROCESS_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,9 +21,14 @@ void mproc__reap_failed(pid_t pid, int pidfd);
 
 /* Signals as a new program has them: nothing blocked, nothing caught. */
 void mproc__reset_signals(void);
-/* Everything that `start` asks for, then READY or FAILED on the control
- * socket. */
-int mproc__set_up(const struct mproc_start *start);
+/* Everything that `start` asks for; FAILED on the control socket where that
+ * cannot be. */
+int mproc__apply(const struct mproc_start *start);
+/* With the CPU mask; FAILED where it must be known and is not. */
+int mproc__say_ready(int control, bool needs_mask);
+void mproc__say_failed(int control, enum mproc_setup_step step, int error);
+/* For a thread that is to have as much stack as a main one may take. */
+size_t mproc__main_stack_size(void);
 /* Set-up, the Swift side, exit. */
 _Noreturn void mproc__run_child(const struct mproc_start *start);
 
@@ -32,6 +38,20 @@ _Noreturn void mproc__run_child(const struct mproc_start *start);
  * end of the lifeline closes. */
 int mproc__arm_lifeline(int lifeline);
 
+/* fork_self.c, fork_watch.c */
+
+/* A forked copy of the application: what its two threads share. */
+struct mproc__copy {
+  void (*body)(void *context, int control);
+  void *context;
+  int control;
+  bool needs_mask;
+  _Atomic pid_t thread; /* that runs the body; 0: not yet */
+  _Atomic bool has_begun; /* READY has been said */
+};
+/* Watches the copy from the thread that forked, until it ends. */
+_Noreturn void mproc__watch_copy(struct mproc__copy *copy);
+
 /* start_message.c */
 
 int mproc__send_start(int control, const struct mproc_start *start,
@@ -39,14 +59,25 @@ int mproc__send_start(int control, const struct mproc_start *start,
 /* Waits for the message and takes it apart; what `start` points at lives as
  * long as the process. */
 int mproc__receive_start(int control, struct mproc_start *start);
+/* The child may enter its body; false: it must end, its start has failed. */
+int mproc__send_go(int control);
+bool mproc__receive_go(int control);
 
 /* server.c */
 _Noreturn void mproc__run_server(const struct mproc_start *start);
 
-/* Application-only descriptors: a forked child closes them, so that it does
- * not hold its siblings' lifelines open. */
-int mproc__private_add(int descriptor);
+/* ends.c */
+
+/* A forked copy closes all that is marked private, so that it does not hold
+ * its siblings' lifelines and streams open, except what was removed before:
+ * true when it was marked. */
+void mproc__private_add(int descriptor);
+bool mproc__private_remove(int descriptor);
 void mproc__private_close_all(void);
+/* Around a fork of this process; the copy unlocks with the last one. */
+void mproc__private_lock(void);
+void mproc__private_unlock(void);
+void mproc__private_unlock_copy(void);
 
 /* The control socket pair and the lifeline pipe of a new child. */
 struct mproc__ends {

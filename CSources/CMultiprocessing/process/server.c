@@ -1,155 +1,115 @@
-/* The fork server: a copy of the program that was stopped before its `main`,
- * stays in C, and forks a child for each request.
+/* The fork server: a copy of the program that was stopped before its `main`
+ * and forks a child for each request.
  *
- * It forks from a thread that has run nothing else. The Swift runtime, its
- * Mutex and libdispatch keep the number of the thread in thread-local
- * variables, and own locks under it (FUTEX_LOCK_PI). A fork copies these
- * variables: a child of the main thread, which has run the initialisers of the
- * runtime, would own its locks under the server's number, and a contended one
- * would never be released. The child of a fresh thread looks its number up.
+ * Its main thread runs the preload body, if there is one, and then waits. It
+ * forks from a thread that has run nothing else. The Swift runtime, its Mutex
+ * and libdispatch keep the number of the thread in thread-local variables, and
+ * own locks under it (FUTEX_LOCK_PI). A fork copies these variables: a child
+ * of the main thread would own its locks under the server's number, and a
+ * contended one would never be released. The child of a fresh thread looks its
+ * number up.
  *
  * It owns its children's reaping. It ends when the application closes its end
  * of the request socket, or dies. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mproc_base.h"
+#include "mproc_crash.h"
 #include "process_internal.h"
+#include "server_internal.h"
 #include "server_wire.h"
-
-/* Everything that only the server may hold is at or above this number, so that
- * one call closes it in a child, however many siblings there are. */
-#define SERVER_DESCRIPTORS 200
-
-struct child {
-  uint64_t serial; /* 0: a free place */
-  pid_t pid;
-  int pidfd;
-};
-
-struct server {
-  int requests, exits, epoll;
-  int control, lifeline; /* the server's own */
-  struct child *children;
-  size_t capacity;
-};
 
 #define TOKEN_REQUESTS UINT64_MAX
 
-static int move_up(int descriptor) {
-  int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, SERVER_DESCRIPTORS);
-  if (moved < 0) {
-    /* RLIMIT_NOFILE is below that: correct, only slower to close. */
-    return descriptor;
-  }
-  close(descriptor);
-  return moved;
-}
-
-/* The main thread, which waits, and the one that forks. */
-static bool has_own_threads_only(void) {
+/* Without /proc there is nothing to count. */
+static bool has_threads_only(unsigned count) {
   struct stat status;
-  /* Each thread is a subdirectory. Without /proc there is nothing to count. */
-  return stat("/proc/self/task", &status) < 0 || status.st_nlink <= 4;
+  /* Each thread is a subdirectory. */
+  return stat("/proc/self/task", &status) < 0 || status.st_nlink <= count + 2;
 }
 
-static struct child *place_for_child(struct server *server) {
+/* A thread that has been joined may still be on its way out. */
+static bool has_become_single(void) {
+  for (int i = 0; i < 50 && !has_threads_only(1); i++)
+    usleep(2000);
+  return has_threads_only(1);
+}
+
+static struct mproc__server_child *place_for_child(
+    struct mproc__server *server) {
   for (size_t i = 0; i < server->capacity; i++)
     if (server->children[i].serial == 0)
       return &server->children[i];
   size_t capacity = server->capacity ? 2 * server->capacity : 64;
-  struct child *children =
+  struct mproc__server_child *children =
       realloc(server->children, capacity * sizeof *children);
   if (!children)
     return NULL;
   for (size_t i = server->capacity; i < capacity; i++)
     children[i].serial = 0;
-  struct child *place = &children[server->capacity];
+  struct mproc__server_child *place = &children[server->capacity];
   server->children = children;
   server->capacity = capacity;
   return place;
 }
 
-static struct child *child_with(struct server *server, uint64_t serial) {
+static struct mproc__server_child *child_with(struct mproc__server *server,
+                                              uint64_t serial) {
   for (size_t i = 0; i < server->capacity; i++)
     if (server->children[i].serial == serial)
       return &server->children[i];
   return NULL;
 }
 
-static void close_server_descriptors(struct server *server) {
-  const int own[] = {server->requests, server->exits, server->epoll,
-                     server->control, server->lifeline};
-  for (unsigned i = 0; i < sizeof own / sizeof *own; i++)
-    if (own[i] >= 0 && own[i] < SERVER_DESCRIPTORS)
-      close(own[i]);
-  if (syscall(SYS_close_range, SERVER_DESCRIPTORS, ~0u, 0) == 0)
-    return;
-  for (int i = SERVER_DESCRIPTORS, end = (int)sysconf(_SC_OPEN_MAX); i < end;
-       i++)
-    close(i);
-}
-
-/* Makes the calling thread the owner of libdispatch's main queue. */
-extern void dispatch_atfork_child(void) __attribute__((weak));
-
-static _Noreturn void become_child(struct server *server, int control) {
-  struct mproc_start start;
-  static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
-  setpgid(0, 0);
-  close_server_descriptors(server);
-  /* The server has no handlers; these are all that it changed. */
-  for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
-    signal(ignored[i], SIG_DFL);
-  int result = mproc__receive_start(control, &start);
-  if (result < 0)
-    _exit(result == -EPIPE ? 0 : 126);
-  /* This thread is the main one now. */
-  if (dispatch_atfork_child)
-    dispatch_atfork_child();
-  mproc__run_child(&start);
+/* Takes care of a new child: its pidfd, or -errno and it is gone. */
+static int adopt(struct mproc__server *server, uint64_t serial, pid_t pid,
+                 struct mproc__server_child *place) {
+  int moved = -1;
+  /* Nobody else reaps our children, so the pid cannot be stale. */
+  int pidfd = mproc_pidfd_open(pid);
+  if (pidfd >= 0)
+    moved = mproc__server_move_up(server, pidfd);
+  int result = pidfd < 0 ? pidfd
+               : moved < 0 ? moved
+                           : mproc_epoll_add(server->epoll, moved, serial);
+  if (result >= 0) {
+    *place = (struct mproc__server_child){serial, pid, moved};
+    return moved;
+  }
+  /* Its end would not be noticed. It may not lead its group yet. */
+  kill(pid, SIGKILL);
+  mproc__reap_failed(pid, moved >= 0 ? moved : pidfd);
+  return result;
 }
 
 /* The pid, and the pidfd in `pidfd`, or -errno. */
-static int fork_child(struct server *server, uint64_t serial, int control,
-                      int *pidfd) {
-  if (!has_own_threads_only())
+static int fork_child(struct mproc__server *server, uint64_t serial,
+                      int control, int *pidfd) {
+  /* The main thread, which waits, and this one. */
+  if (!has_threads_only(2))
     return -EBUSY;
-  struct child *place = place_for_child(server);
+  struct mproc__server_child *place = place_for_child(server);
   if (!place)
     return -ENOMEM;
   pid_t pid = fork();
   if (pid < 0)
     return -errno;
   if (pid == 0)
-    become_child(server, control);
-  /* Nobody else reaps our children, so the pid cannot be stale. */
-  int descriptor = mproc_pidfd_open(pid), result = descriptor;
-  if (descriptor >= 0) {
-    descriptor = move_up(descriptor);
-    result = mproc_epoll_add(server->epoll, descriptor, serial);
-  }
-  if (result < 0) {
-    /* Its end would not be noticed. It may not lead its group yet. */
-    kill(pid, SIGKILL);
-    mproc__reap_failed(pid, descriptor);
+    mproc__server_become_child(server, control);
+  int result = adopt(server, serial, pid, place);
+  if (result < 0)
     return result;
-  }
-  *place = (struct child){serial, pid, descriptor};
-  *pidfd = descriptor;
+  *pidfd = result;
   return pid;
 }
 
-static int send_answer(struct server *server, uint64_t serial, int result,
-                       const int *pidfd) {
+static int send_answer(struct mproc__server *server, uint64_t serial,
+                       int result, const int *pidfd) {
   struct mproc__forked answer = {
       .serial = serial,
       .error = result < 0 ? -result : 0,
@@ -160,7 +120,8 @@ static int send_answer(struct server *server, uint64_t serial, int result,
                             result < 0 ? 0 : 1);
 }
 
-static void answer_fork(struct server *server, uint64_t serial, int control) {
+static void answer_fork(struct mproc__server *server, uint64_t serial,
+                        int control) {
   int pidfd = -1;
   int result = fork_child(server, serial, control, &pidfd);
   int sent = send_answer(server, serial, result, &pidfd);
@@ -171,7 +132,7 @@ static void answer_fork(struct server *server, uint64_t serial, int control) {
     _exit(126);
 }
 
-static void serve_request(struct server *server) {
+static void serve_request(struct mproc__server *server) {
   struct mproc__request request;
   int control = -1, count = 1;
   ssize_t size = mproc_receive_message(server->requests, &request,
@@ -181,7 +142,7 @@ static void serve_request(struct server *server) {
   if (size < 0)
     _exit(126); /* a request is lost: the application asks the next server */
   if (size == sizeof request) {
-    struct child *child = child_with(server, request.serial);
+    struct mproc__server_child *child = child_with(server, request.serial);
     if (request.kind == MPROC__REQUEST_FORK && count > 0)
       answer_fork(server, request.serial, control);
     else if (request.kind == MPROC__REQUEST_SIGNAL && child)
@@ -191,8 +152,8 @@ static void serve_request(struct server *server) {
     close(control);
 }
 
-static void reap(struct server *server, uint64_t serial) {
-  struct child *child = child_with(server, serial);
+static void reap(struct mproc__server *server, uint64_t serial) {
+  struct mproc__server_child *child = child_with(server, serial);
   int status;
   if (!child)
     return;
@@ -208,18 +169,17 @@ static void reap(struct server *server, uint64_t serial) {
     _exit(126);
 }
 
-/* As large as a main thread's may grow. */
-static size_t stack_size(void) {
-  struct rlimit limit;
-  const size_t least = (size_t)8 << 20, unlimited = (size_t)256 << 20;
-  if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur < least)
-    return least;
-  return limit.rlim_cur < unlimited ? limit.rlim_cur : unlimited;
+/* Tells the application whether there is a server now. */
+static void say_serving(int control, bool serves) {
+  struct mproc_serving serving = {MPROC_MESSAGE_SERVING, serves};
+  struct mproc_piece piece = {&serving, sizeof serving};
+  mproc_send_message(control, &piece, 1, NULL, 0);
 }
 
 static void *serve(void *context) {
-  struct server *server = context;
+  struct mproc__server *server = context;
   uint64_t tokens[64];
+  say_serving(server->control, true);
   for (;;) {
     int ready = mproc_epoll_wait(server->epoll, tokens, 64, -1);
     if (ready < 0)
@@ -233,32 +193,38 @@ static void *serve(void *context) {
   }
 }
 
-extern void mproc_server_warm_up(void) __attribute__((weak));
+extern int mproc_server_prepare(const struct mproc_start *start)
+    __attribute__((weak));
 
 _Noreturn void mproc__run_server(const struct mproc_start *start) {
-  static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
-  struct server server = {0};
-  pthread_attr_t attributes;
+  struct mproc__server server = {
+      .requests = start->submissions,
+      .exits = start->completions,
+      .control = start->control,
+      .lifeline = start->lifeline,
+  };
   pthread_t thread;
-  for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++)
-    signal(ignored[i], SIG_IGN);
-  if (mproc__set_up(start) < 0)
+  mproc__server_handle_signals(SIG_IGN);
+  if (mproc__apply(start) < 0)
     _exit(126);
+  if (mproc_server_prepare && mproc_server_prepare(start) < 0)
+    _exit(0); /* it has told why */
+  /* Its children have records of their own. */
+  mproc_crash_disarm();
   mproc__role = 0;
-  if (mproc_server_warm_up)
-    mproc_server_warm_up();
-  server.control = start->control;
-  server.lifeline = start->lifeline;
-  server.requests = move_up(start->submissions);
-  server.exits = move_up(start->completions);
+  if (!has_become_single()) {
+    say_serving(server.control, false);
+    _exit(0);
+  }
+  /* What the streams hold would be written by every child. */
+  mproc_flush_standard_streams();
   server.epoll = mproc_epoll_create();
-  if (server.epoll < 0)
+  if (server.epoll < 0 || mproc__server_separate(&server) < 0 ||
+      mproc_epoll_add(server.epoll, server.requests, TOKEN_REQUESTS) < 0)
     _exit(126);
-  server.epoll = move_up(server.epoll);
-  if (mproc_epoll_add(server.epoll, server.requests, TOKEN_REQUESTS) < 0)
-    _exit(126);
+  pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, stack_size());
+  pthread_attr_setstacksize(&attributes, mproc__main_stack_size());
   if (pthread_create(&thread, &attributes, serve, &server) != 0)
     _exit(126);
   pthread_join(thread, NULL);

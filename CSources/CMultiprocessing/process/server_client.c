@@ -10,33 +10,30 @@
 int mproc_server_start(const struct mproc_start *start,
                        char *const *environment, struct mproc_server *server) {
   int requests[2], exits[2];
-  int result = mproc_socket_pair(requests);
+  int result = mproc_private_socket_pair(requests);
   if (result < 0)
     return result;
-  result = mproc_socket_pair(exits);
+  result = mproc_private_socket_pair(exits);
   if (result < 0)
     goto close_requests;
-  mproc__private_add(requests[0]);
-  mproc__private_add(exits[0]);
   struct mproc_start own = *start;
   own.role = MPROC_ROLE_SERVER;
   own.submissions = requests[1];
   own.completions = exits[1];
   result = mproc_spawn(&own, environment, false, &server->process);
-  close(exits[1]);
-  close(requests[1]);
-  if (result == 0) {
-    server->requests = requests[0];
-    server->exits = exits[0];
-    return 0;
-  }
-  mproc_private_close(exits[0]);
-  mproc_private_close(requests[0]);
-  return result;
+  mproc_private_close(exits[1]);
+  if (result < 0)
+    goto close_exits;
+  mproc_private_close(requests[1]);
+  server->requests = requests[0];
+  server->exits = exits[0];
+  return 0;
 
+close_exits:
+  mproc_private_close(exits[0]);
 close_requests:
-  close(requests[0]);
-  close(requests[1]);
+  mproc_private_close(requests[0]);
+  mproc_private_close(requests[1]);
   return result;
 }
 
@@ -73,8 +70,10 @@ int mproc_server_fork(const struct mproc_server *server,
   int result = mproc__ends_open(&ends, outlives);
   if (result < 0)
     return result;
+  struct mproc_start own = *start;
+  own.awaits_go = 1;
   /* Sent ahead: the child finds it without another round trip. */
-  result = mproc__send_start(ends.control, start, ends.child_lifeline);
+  result = mproc__send_start(ends.control, &own, ends.child_lifeline);
   if (result < 0)
     goto failed;
   struct mproc__request request = {.serial = serial,
@@ -89,6 +88,8 @@ int mproc_server_fork(const struct mproc_server *server,
   if (result < 0)
     goto failed;
   mproc__ends_close_child(&ends);
+  /* A child that is dead by now shows on the control socket. */
+  mproc__send_go(ends.control);
   *process = (struct mproc_process){answer.pid, pidfd, ends.control,
                                     ends.lifeline};
   return 0;

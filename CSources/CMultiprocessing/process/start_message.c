@@ -29,7 +29,7 @@ struct wire {
   uint32_t policy_nodes_bytes;
   uint32_t limit_bytes;
   uint32_t payload_bytes;
-  uint32_t reserved;
+  uint32_t awaits_go;
 };
 
 static void this_executable(struct wire *wire) {
@@ -59,6 +59,7 @@ int mproc__send_start(int control, const struct mproc_start *start,
       .limit_bytes =
           (uint32_t)(start->limit_count * sizeof(struct mproc_limit)),
       .payload_bytes = (uint32_t)start->payload_bytes,
+      .awaits_go = start->awaits_go,
   };
   this_executable(&wire);
   const int sources[] = {lifeline,           start->standard_output,
@@ -66,7 +67,8 @@ int mproc__send_start(int control, const struct mproc_start *start,
                          start->completions, start->bell,
                          start->payload_descriptor,
                          start->argument_arena, start->result_arena,
-                         start->crash};
+                         start->crash,
+                         start->current_directory};
   int descriptors[MPROC_MESSAGE_DESCRIPTORS], count = 0;
   for (unsigned i = 0; i < sizeof sources / sizeof *sources; i++) {
     if (sources[i] < 0)
@@ -128,6 +130,7 @@ static int parse(const char *bytes, size_t size, const int *descriptors,
       .policy_nodes_bytes = wire.policy_nodes_bytes,
       .limit_count = wire.limit_bytes / sizeof(struct mproc_limit),
       .payload_bytes = wire.payload_bytes,
+      .awaits_go = wire.awaits_go,
   };
   start->limits = take(&cursor, end, wire.limit_bytes, &error);
   start->affinity = take(&cursor, end, wire.affinity_bytes, &error);
@@ -140,7 +143,8 @@ static int parse(const char *bytes, size_t size, const int *descriptors,
                     &start->completions,     &start->bell,
                     &start->payload_descriptor,
                     &start->argument_arena,  &start->result_arena,
-                    &start->crash};
+                    &start->crash,
+                    &start->current_directory};
   int next = 0;
   for (unsigned i = 0; i < sizeof targets / sizeof *targets; i++) {
     *targets[i] = -1;
@@ -170,4 +174,17 @@ int mproc__receive_start(int control, struct mproc_start *start) {
   if (result == 0)
     start->control = control;
   return result;
+}
+
+int mproc__send_go(int control) {
+  struct mproc_command go = {.kind = MPROC_COMMAND_GO};
+  struct mproc_piece piece = {&go, sizeof go};
+  return mproc_send_message(control, &piece, 1, NULL, 0);
+}
+
+bool mproc__receive_go(int control) {
+  struct mproc_command go = {0};
+  return mproc_receive_message(control, &go, sizeof go, NULL, NULL, 0) ==
+             sizeof go &&
+         go.kind == MPROC_COMMAND_GO;
 }

@@ -13,17 +13,30 @@ func childMain(_ start: UnsafePointer<mproc_start>?) -> Int32 {
     CurrentProcess.Identity(
       isChild: true, name: unsafe start.name.map { unsafe String(cString: $0) } ?? "",
       workerIndex: unsafe start.worker_index >= 0 ? Int(start.worker_index) : nil,
-      parent: unsafe start.application))
+      parent: unsafe start.application, control: unsafe start.control))
   if unsafe start.role == MPROC_ROLE_WORKER.rawValue {
+    // Where no fork server has run the preload body.
+    if unsafe start.payload_descriptor >= 0, unsafe !Preload.run(start) { return 1 }
     return unsafe WorkerMain.run(start)
   }
   return unsafe SingleBody.run(start)
 }
 
-/// Called in a fork server before its first fork: what the runtime looks up once, it has looked up for every
-/// child. No thread may be started here.
-@c(mproc_server_warm_up)
-func serverWarmUp() {
+/// Called in a fork server, on its main thread, before its first fork.
+@c(mproc_server_prepare)
+func serverPrepare(_ start: UnsafePointer<mproc_start>?) -> Int32 {
+  guard let start = unsafe start?.pointee else { return -1 }
+  CurrentProcess.become(
+    CurrentProcess.Identity(
+      isChild: true, name: unsafe start.name.map { unsafe String(cString: $0) } ?? "",
+      parent: unsafe start.application, control: unsafe start.control))
+  warmUp()
+  guard unsafe start.payload_descriptor >= 0 else { return 0 }
+  return unsafe Preload.run(start) ? 0 : -1
+}
+
+/// What the runtime looks up once, it looks up here for every child. No thread may be started.
+private func warmUp() {
   let body: @Sendable (Int) -> Int = { $0 }
   guard let reference = try? BodyReference(sync: body), let name = try? reference.name() else {
     return
@@ -46,7 +59,14 @@ private enum SingleBody {
   static func run(_ start: mproc_start) -> Int32 {
     let running = RunningTask()
     unsafe ControlThread.start(start.control) { _ in running.cancel() }
-    let payload = Result { () throws(ProcessError) in unsafe try readPayload(start) }
+    let payload = Result { () throws(ProcessError) in
+      guard unsafe start.payload_descriptor >= 0 else {
+        return unsafe [UInt8](
+          UnsafeRawBufferPointer(start: start.payload, count: start.payload_bytes))
+      }
+      defer { _ = unsafe mproc_close(start.payload_descriptor) }
+      return try readPayload(unsafe start.payload_descriptor)
+    }
     let control = unsafe start.control
     MainThread.shared.run(
       { running.set($0) },
@@ -64,23 +84,6 @@ private enum SingleBody {
         SingleBody.send(outcome, to: control)
       })
     return 0
-  }
-
-  private static func readPayload(_ start: mproc_start) throws(ProcessError) -> [UInt8] {
-    guard unsafe start.payload_descriptor >= 0 else {
-      return unsafe [UInt8](
-        UnsafeRawBufferPointer(start: start.payload, count: start.payload_bytes))
-    }
-    let size = Int(unsafe mproc_file_size(start.payload_descriptor))
-    var result = Int32(clamping: min(0, size))
-    let payload = unsafe [UInt8](unsafeUninitializedCapacity: max(0, size)) { buffer, count in
-      if result == 0 {
-        unsafe result = mproc_read_all(start.payload_descriptor, buffer.baseAddress, size)
-      }
-      count = result == 0 ? size : 0
-    }
-    try check(result, "reading the arguments")
-    return payload
   }
 
   private static func call(_ payload: [UInt8], _ outcome: inout ByteWriter) async throws {

@@ -15,6 +15,7 @@ extension ChildRun {
           + " use .forkServer or .spawn"
       )
     }
+    try check(options)
     let context = OutgoingTransfer()
     var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
     try ValueCoding.encode(name, into: &writer, context: nil)
@@ -29,7 +30,7 @@ extension ChildRun {
       payload = unsafe writer.withBytes { bytes in
         unsafe mproc_memfd_of("mproc-arguments", bytes.baseAddress, bytes.count)
       }
-      try check(payload, "memory for \(writer.count) bytes of arguments")
+      try Multiprocessing.check(payload, "memory for \(writer.count) bytes of arguments")
       request.payloadDescriptor = payload
     }
     let output = try ChildStream(options.standardOutput)
@@ -50,10 +51,12 @@ extension ChildRun {
       process, name: request.name, crashPage, standardOutput: output, standardError: error)
   }
 
+  /// So often a fork is tried whose copy finds locks held that every body needs.
+  private static let forkAttempts = 10
+
   /// Forks the calling process; `body` runs in the copy, which ends with it.
-  static func forking(
-    _ options: ProcessOptions, _ body: (inout ByteWriter, TransferContext) throws -> Void
-  ) throws -> ChildRun {
+  static func forking(_ options: ProcessOptions, _ body: ForkedCopy.Body) throws -> ChildRun {
+    try check(options)
     let output = try ChildStream(options.standardOutput)
     let error = try ChildStream.standardError(of: options)
     let (crashPage, crash) = try CrashPage.open()
@@ -63,43 +66,41 @@ extension ChildRun {
     request.standardOutput = output.childEnd
     request.standardError = error.childEnd
     request.crash = crash
-    // Touched here, because a lazy global whose initialisation another thread had begun would hang there.
-    let reactor = try Reactor.shared()
-    try ManagedProcess.requirePidfds()
-    // What the streams hold must not be written twice.
-    fflush(nil)
-    var process = mproc_process()
-    let result = unsafe request.withStart { start in
-      reactor.whilePaused {
-        let result = unsafe mproc_fork_self(start, options.outlivesParent, &process)
-        // In the copy nothing may be unlocked: its thread has another number.
-        if result == 1 { runForked(request.name, process.control, body) }
-        return result
-      }
-    }
-    try check(result, "forking this process")
-    let managed = try LaunchedProcess(process, .application, reactor, request).finish()
+    let process = try fork(request, body)
     return try ChildRun(
-      managed, name: request.name, crashPage, standardOutput: output, standardError: error)
+      process, name: request.name, crashPage, standardOutput: output, standardError: error)
   }
 
-  private static func runForked(
-    _ name: String, _ control: Int32, _ body: (inout ByteWriter, TransferContext) throws -> Void
-  ) -> Never {
-    CurrentProcess.become(
-      CurrentProcess.Identity(isChild: true, name: name, workerIndex: nil, parent: getppid()))
-    var outcome = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-    do {
-      outcome.appendValue(OutcomeTag.value)
-      try body(&outcome, IncomingTransfer())
-    } catch {
-      outcome.truncate(to: 0)
-      FailureCoding.encode(error, into: &outcome, nil)
+  private static func fork(
+    _ request: StartRequest, _ body: ForkedCopy.Body
+  ) throws(ProcessError) -> ManagedProcess {
+    let reactor = try Reactor.shared()
+    try ManagedProcess.requirePidfds()
+    // Touched here: a lazy global that another thread had begun to make would never be made in the copy.
+    _ = CurrentProcess.isWorker
+    var attempt = 1
+    while true {
+      var process = mproc_process()
+      let result = reactor.whilePaused { ForkedCopy.fork(request, &process, body) }
+      try Multiprocessing.check(result, "forking this process")
+      do {
+        return try LaunchedProcess(process, .application, reactor, request).finish()
+      } catch .startFailed(.deadlock, _) where attempt < forkAttempts {
+        attempt += 1
+      }
     }
-    fflush(nil)
-    unsafe outcome.withBytes { unsafe sendOutcome($0, to: control) }
-    // Not exit: the application's atexit handlers are not the copy's to run.
-    _exit(0)
+  }
+
+  /// Refuses what the kernel would take for something else.
+  private static func check(_ options: ProcessOptions) throws(ProcessError) {
+    for (name, value) in options.environment ?? [:]
+    where name.isEmpty || name.utf8.contains(UInt8(ascii: "=")) || name.utf8.contains(0)
+      || value.utf8.contains(0)
+    {
+      throw .invalidConfiguration(
+        "an environment variable named \"\(name)\" cannot be: a name is not empty and holds no \"=\", and"
+          + " neither name nor value holds a NUL")
+    }
   }
 
   func cancel(grace: Duration) {
@@ -152,6 +153,7 @@ struct ChildStream: ~Copyable {
   }
 
   deinit {
-    if childEnd >= 0 { _ = mproc_close(childEnd) }
+    guard childEnd >= 0 else { return }
+    if case .none = speech { _ = mproc_close(childEnd) } else { mproc_private_close(childEnd) }
   }
 }

@@ -10,6 +10,8 @@ final class ChildRun: Sendable {
 
   private struct State {
     var outcome: Outcome?
+    /// A forked copy ended itself, because it could not go on.
+    var isStuck = false
     var waiters: [UInt64: CheckedContinuation<Outcome?, Never>] = [:]
     var lastWaiter: UInt64 = 0
   }
@@ -42,29 +44,24 @@ final class ChildRun: Sendable {
 
   private func receive(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32?) {
     defer { if let descriptor { _ = mproc_close(descriptor) } }
-    guard bytes.count >= MemoryLayout<mproc_result>.size else { return }
-    let header = unsafe bytes.loadUnaligned(as: mproc_result.self)
-    guard header.message == MPROC_MESSAGE_RESULT.rawValue else { return }
-    let inline = unsafe bytes.dropFirst(MemoryLayout<mproc_result>.size)
-    guard let descriptor else { return unsafe deliver(.success([UInt8](inline))) }
-    guard header.size <= UInt64(Int.max / 2) else { return deliver(.failure(.damagedOutcome)) }
-    let size = Int(header.size)
-    // Copied out: the process could still change or shrink what it sent.
-    guard mproc_file_size(descriptor) == Int64(size) else {
-      return deliver(.failure(.damagedOutcome))
+    if let outcome = unsafe resultOutcome(bytes, descriptor) { deliver(outcome) }
+    if bytes.count == MemoryLayout<UInt32>.size,
+      unsafe bytes.loadUnaligned(as: UInt32.self) == MPROC_MESSAGE_STUCK.rawValue
+    {
+      state.withLock { $0.isStuck = true }
     }
-    var result: Int32 = 0
-    let copy = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      result = unsafe mproc_read_all(descriptor, buffer.baseAddress, size)
-      count = result == 0 ? size : 0
-    }
-    deliver(result == 0 ? .success(copy) : .failure(.damagedOutcome))
   }
 
   private func ended(_ status: ExitStatus) {
     guard state.withLock({ $0.outcome == nil }) else { return }
-    let report = witness.report(
+    var report = witness.report(
       process.pid, workerIndex: nil, status, crashPage.record, wasKilled: process.wasKilled)
+    if state.withLock({ $0.isStuck }) {
+      report.message =
+        "every thread of the forked copy waited for a lock for ever: a thread of this process, which the copy"
+        + " does not have, held it at the moment of the fork, or the body used what does not survive a fork,"
+        + " such as a Task or a DispatchQueue; use ChildProcess(…) instead"
+    }
     deliver(.failure(.crashed(report)))
   }
 

@@ -1,5 +1,4 @@
-// The application's fork servers: one for each distinct environment, started at first use and started
-// again when one has died.
+// One fork server, as the application holds it.
 //
 // A server reaps its children and reports how they ended. Children outlive their server: they hold
 // lifelines of the application's, and how they ended is then asked of the kernel.
@@ -13,10 +12,11 @@ final class ForkServer: Sendable {
   /// How long a server may take to answer; it may be stopped. Forking takes well under a millisecond.
   private static let answerTimeout: Int32 = 10_000
 
-  private static let servers = Mutex<[ChildEnvironment: ForkServer]>([:])
-
   private struct State {
-    var isDead = false
+    /// It forks no more.
+    var isRetired = false
+    /// Its last report has been read.
+    var isOver = false
     var children: [UInt64: ManagedProcess] = [:]
     /// Ends that came before the starting thread had registered the child.
     var earlyExits: [UInt64: Int32] = [:]
@@ -24,46 +24,35 @@ final class ForkServer: Sendable {
   }
 
   private let server: mproc_server
+  private let context: InheritedContext
   private let state = Mutex(State())
   private let lastSerial = Atomic<UInt64>(0)
   /// One request at a time.
   private let requests = Mutex(())
 
-  private init(_ server: mproc_server) {
+  fileprivate init(_ server: mproc_server, _ context: InheritedContext) {
     self.server = server
+    self.context = context
   }
 
-  /// The living server for this environment.
-  static func server(for environment: ChildEnvironment) throws(ProcessError) -> ForkServer {
-    let reactor = try Reactor.shared()
-    return try servers.withLock { servers throws(ProcessError) in
-      if let server = servers[environment], !server.state.withLock({ $0.isDead }) { return server }
-      let server = ForkServer(try start(environment))
-      try server.watch(with: reactor)
-      servers[environment] = server
-      return server
-    }
-  }
+  var isUsable: Bool { state.withLock { !$0.isRetired } }
 
-  private static func start(_ environment: ChildEnvironment) throws(ProcessError) -> mproc_server {
-    let request = StartRequest(
-      role: MPROC_ROLE_SERVER, name: "mproc-server", options: ProcessOptions())
-    var server = mproc_server()
-    let result = unsafe request.withStart { start in
-      unsafe environment.withPointers { environment in
-        unsafe mproc_server_start(start, environment, &server)
-      }
-    }
-    try check(result, "starting the fork server")
-    return server
-  }
+  /// Whether nobody would miss it.
+  var isIdle: Bool { state.withLock { $0.children.isEmpty && $0.pending.isEmpty } }
 
-  // MARK: - Starting
+  // MARK: - Starting children
 
-  /// Forks a child, or throws; `.brokenPipe` and `.timedOut` say that the server is of no more use.
+  /// Forks a child, or throws; `.brokenPipe` and `.timedOut` say that the server is of no more use, and any
+  /// error that the child, if there was one, has run nothing.
   func fork(
     _ request: StartRequest
   ) throws(ProcessError) -> (process: mproc_process, serial: UInt64) {
+    var request = request
+    InheritedContext.current.complete(&request, from: context)
+    request.inheritStreams()
+    let directory = unsafe mproc_open_directory(".")
+    request.currentDirectory = directory
+    defer { if directory >= 0 { _ = mproc_close(directory) } }
     let serial = lastSerial.add(1, ordering: .relaxed).newValue
     state.withLock { _ = $0.pending.insert(serial) }
     var process = mproc_process()
@@ -78,7 +67,7 @@ final class ForkServer: Sendable {
     if result < 0 {
       state.withLock { state in
         state.pending.remove(serial)
-        state.earlyExits.removeValue(forKey: serial)
+        state.earlyExits[serial] = nil
       }
       if result == -EPIPE || result == -ETIMEDOUT { retire() }
     }
@@ -88,14 +77,14 @@ final class ForkServer: Sendable {
 
   /// From now on `child` hears of its end.
   func register(_ child: ManagedProcess, _ serial: UInt64) {
-    let (status, isDead) = state.withLock { state -> (Int32?, Bool) in
+    let (status, isOver) = state.withLock { state -> (Int32?, Bool) in
       state.pending.remove(serial)
       if let status = state.earlyExits.removeValue(forKey: serial) { return (status, false) }
-      if !state.isDead { state.children[serial] = child }
-      return (nil, state.isDead)
+      if !state.isOver { state.children[serial] = child }
+      return (nil, state.isOver)
     }
     if let status { child.endsOnReactor(ExitStatus(waitStatus: status)) }
-    if isDead { child.watchPidfd() }
+    if isOver { child.watchPidfd() }
   }
 
   func signalGroup(_ serial: UInt64, _ signal: Signal) {
@@ -108,12 +97,13 @@ final class ForkServer: Sendable {
 
   // MARK: - Ends
 
-  private func watch(with reactor: Reactor) throws(ProcessError) {
+  fileprivate func watch(with reactor: Reactor) throws(ProcessError) {
     let box = TokenBox()
     let added = try reactor.add(server.exits) { [self] in
       if !receiveExits() {
         reactor.remove(box.token.withLock { $0 }, server.exits)
         retire()
+        leaveChildren()
       }
     }
     box.token.withLock { $0 = added }
@@ -138,14 +128,19 @@ final class ForkServer: Sendable {
     }
   }
 
-  /// The server is dead, or does not answer and is ended; its children go on without it.
-  private func retire() {
+  /// Ends it; its children go on without it.
+  func retire() {
+    state.withLock { $0.isRetired = true }
+    _ = mproc_pidfd_signal(server.process.pidfd, SIGKILL)
+  }
+
+  /// After its last report: from now on the kernel is asked how a child has ended.
+  private func leaveChildren() {
     let orphans = state.withLock { state -> [ManagedProcess] in
-      state.isDead = true
+      state.isOver = true
       defer { state.children = [:] }
       return Array(state.children.values)
     }
-    _ = mproc_pidfd_signal(server.process.pidfd, SIGKILL)
     for orphan in orphans { orphan.watchPidfd() }
   }
 
@@ -158,6 +153,68 @@ final class ForkServer: Sendable {
     mproc_private_close(server.process.control)
     _ = unsafe mproc_reap(server.process.pid, server.process.pidfd, &status)
     _ = mproc_close(server.process.pidfd)
+  }
+}
+
+// MARK: - Starting the server
+
+extension ForkServer {
+  /// Starts a server and waits until it serves, its preload body included; nil: it has threads, so that it
+  /// cannot fork.
+  static func start(
+    _ environment: ChildEnvironment, _ preload: Preload?
+  ) throws(ProcessError) -> ForkServer? {
+    let reactor = try Reactor.shared()
+    let context = InheritedContext.ofProcess
+    var options = ProcessOptions()
+    options.affinity = context.affinity
+    var request = StartRequest(role: MPROC_ROLE_SERVER, name: "mproc-server", options: options)
+    let server: ForkServer
+    if let preload {
+      server = try start(&request, environment, context, preload)
+    } else {
+      server = try start(request, environment, context)
+    }
+    guard try AnswerReader(server.server.process).serving() else { return nil }
+    try server.watch(with: reactor)
+    return server
+  }
+
+  private static func start(
+    _ request: StartRequest, _ environment: ChildEnvironment, _ context: InheritedContext
+  ) throws(ProcessError) -> ForkServer {
+    var process = mproc_server()
+    let result = unsafe request.withStart { start in
+      unsafe environment.withPointers { environment in
+        unsafe mproc_server_start(start, environment, &process)
+      }
+    }
+    try check(result, "starting the fork server")
+    return ForkServer(process, context)
+  }
+
+  /// Starts a server and waits for its preload body.
+  private static func start(
+    _ request: inout StartRequest, _ environment: ChildEnvironment, _ context: InheritedContext,
+    _ preload: Preload
+  ) throws(ProcessError) -> ForkServer {
+    let payload = try preload.makePayloadDescriptor()
+    defer { _ = mproc_close(payload) }
+    let standardError = try ChildStream.standardError(ofWorker: .inherit)
+    let (page, crash) = try CrashPage.open()
+    defer { _ = mproc_close(crash) }
+    request.payloadDescriptor = payload
+    request.standardError = standardError.childEnd
+    request.crash = crash
+    let witness = CrashWitness(standardError.speech)
+    let server = try start(request, environment, context)
+    let process = server.server.process
+    preload.sendMappings(to: process.control)
+    try Preload.checkResult(
+      try AnswerReader(process).result("the preload body") { status in
+        witness.report(process.pid, workerIndex: nil, status, page.record, wasKilled: false)
+      })
+    return server
   }
 }
 

@@ -44,7 +44,7 @@ final class ManagedProcess: Sendable {
   private let reactor: Reactor
   private let state = Mutex(State())
 
-  fileprivate init(
+  init(
     _ process: mproc_process, _ origin: Origin, _ effectiveCPUs: CPUSet, _ reactor: Reactor
   ) {
     pid = process.pid
@@ -95,27 +95,45 @@ final class ManagedProcess: Sendable {
   /// For a process of which no server tells the end.
   func watchPidfd() {
     do {
-      let token = try reactor.add(pidfd) { [self] in reap() }
+      let token = try reactor.add(pidfd) { [self] in collect(attempt: 0) }
       state.withLock { $0.pidfdToken = token }
     } catch {
       // Its end must be noticed: without memory for one more descriptor, by looking now and then.
       reactor.schedule(after: .milliseconds(20)) { [self] in
-        if mproc_pidfd_has_ended(pidfd) > 0 { reap() } else { watchPidfd() }
+        if mproc_pidfd_has_ended(pidfd) > 0 { collect(attempt: 0) } else { watchPidfd() }
       }
     }
   }
 
-  private func reap() {
-    guard self.status == nil else {
-      // The end came before the token was noted.
-      let token = state.withLock { $0.pidfdToken }
-      if let token { reactor.remove(token, pidfd) }
-      return
-    }
+  /// Takes the status of the ended process from whoever has it.
+  private func collect(attempt: Int) {
+    // The end may have come before the token was noted.
+    guard self.status == nil else { return stopWatching() }
     var status: Int32 = 0
-    let reaped = unsafe mproc_reap(pid, pidfd, &status)
-    let isKnown = unsafe reaped == 0 || mproc_pidfd_status(pidfd, &status) == 0
-    ended(isKnown ? ExitStatus(waitStatus: status) : .unknown)
+    if unsafe mproc_reap(pid, pidfd, &status) == 0 {
+      return ended(ExitStatus(waitStatus: status))
+    }
+    // Another process reaps it, or somebody else in this one has. What is left of its group is no less ours.
+    _ = mproc_pidfd_signal_group(pidfd, SIGKILL)
+    switch unsafe mproc_pidfd_status(pidfd, &status) {
+    case 0: ended(ExitStatus(waitStatus: status))
+    case -EAGAIN where attempt < Self.collectAttempts:
+      // Level-triggered: it would be reported over and over.
+      stopWatching()
+      reactor.schedule(after: .milliseconds(5)) { [self] in collect(attempt: attempt + 1) }
+    default: ended(.unknown)
+    }
+  }
+
+  /// An ended process is reaped at once by any init; then the kernel tells its status.
+  private static let collectAttempts = 200
+
+  private func stopWatching() {
+    let token = state.withLock { state -> Reactor.Token? in
+      defer { state.pidfdToken = nil }
+      return state.pidfdToken
+    }
+    if let token { reactor.remove(token, pidfd) }
   }
 
   private func receiveMessages() {
@@ -158,16 +176,15 @@ final class ManagedProcess: Sendable {
   func ended(_ status: ExitStatus) {
     receiveMessages()
     stopReceiving()
-    let (pidfdToken, listener, waiters) = state.withLock { state in
+    stopWatching()
+    let (listener, waiters) = state.withLock { state in
       state.status = status
       defer {
-        state.pidfdToken = nil
         state.listener = nil
         state.waiters = [:]
       }
-      return (state.pidfdToken, state.listener, state.waiters.values)
+      return (state.listener, state.waiters.values)
     }
-    if let pidfdToken { reactor.remove(pidfdToken, pidfd) }
     let closes = state.withLock { state -> (control: Bool, lifeline: Bool) in
       defer { (state.isControlOpen, state.isLifelineOpen) = (false, false) }
       return (state.isControlOpen, state.isLifelineOpen)
@@ -263,8 +280,8 @@ final class ManagedProcess: Sendable {
 // MARK: - Starting
 
 extension ManagedProcess {
-  /// How long a child may take to set itself up, most of which is the dynamic linker's time.
-  private static let setUpTimeout: Int32 = 60_000
+  /// So often a server that dies or does not answer is replaced for one start.
+  private static let serverAttempts = 3
 
   /// Starts a process and waits until it is set up; throws what the kernel refused.
   ///
@@ -276,7 +293,7 @@ extension ManagedProcess {
     return try launched.finish()
   }
 
-  /// Starts a process without waiting for it.
+  /// Starts a process without waiting for it, aside from the fork server's own start and preload.
   static func launch(
     _ request: StartRequest, _ environment: ChildEnvironment
   ) throws(ProcessError) -> LaunchedProcess {
@@ -287,13 +304,23 @@ extension ManagedProcess {
     {
       return LaunchedProcess(process, .server(server, serial: serial), reactor, request)
     }
+    var spawned = request
+    defer {
+      if request.preload != nil, spawned.payloadDescriptor >= 0 {
+        _ = mproc_close(spawned.payloadDescriptor)
+      }
+    }
+    if let preload = request.preload {
+      spawned.payloadDescriptor = try preload.makePayloadDescriptor()
+    }
     var process = mproc_process()
-    let result = unsafe request.withStart { start in
+    let result = unsafe spawned.withStart { start in
       unsafe environment.withPointers { environment in
         unsafe mproc_spawn(start, environment, request.options.outlivesParent, &process)
       }
     }
     try check(result, "spawning a process")
+    request.preload?.sendMappings(to: process.control)
     return LaunchedProcess(process, .application, reactor, request)
   }
 
@@ -310,99 +337,25 @@ extension ManagedProcess {
     hasPidfds.store(true, ordering: .relaxed)
   }
 
-  /// nil when this program's libraries start threads, so that no server can fork.
+  /// nil when a server of this program would have threads, so that it cannot fork.
   private static func fork(
     _ request: StartRequest, _ environment: ChildEnvironment
   ) throws(ProcessError) -> (mproc_process, ForkServer, UInt64)? {
-    var attempts = 0
+    let key = ForkServers.Key(environment, request.preload)
+    var attempt = 1
     while true {
-      let server = try ForkServer.server(for: environment)
       do {
+        guard let server = try ForkServers.server(for: key, request.preload) else { return nil }
         let (process, serial) = try server.fork(request)
         return (process, server, serial)
       } catch .startFailed(let errno, _) where errno == .resourceBusy {
         return nil
-      } catch .startFailed(let errno, _) where errno == .brokenPipe && attempts < 2 {
-        attempts += 1  // It died: the next one is a new one.
+      } catch .startFailed(let errno, _)
+        where (errno == .brokenPipe || errno == .timedOut) && attempt < serverAttempts
+      {
+        // Dead or stopped, and ended by now; the child has run nothing.
+        attempt += 1
       }
-    }
-  }
-}
-
-/// A process that has been started and sets itself up.
-struct LaunchedProcess {
-  private let process: mproc_process
-  private let origin: ManagedProcess.Origin
-  private let reactor: Reactor
-  private let options: ProcessOptions
-  private let acceptsNarrowing: Bool
-
-  init(
-    _ process: mproc_process, _ origin: ManagedProcess.Origin, _ reactor: Reactor,
-    _ request: StartRequest
-  ) {
-    self.process = process
-    self.origin = origin
-    self.reactor = reactor
-    options = request.options
-    acceptsNarrowing = request.acceptsNarrowing
-  }
-
-  /// Waits until the process is set up, or throws what it could not do; then it has ended.
-  func finish() throws(ProcessError) -> ManagedProcess {
-    do throws(ProcessError) {
-      let effective = CPUSet(words: try receiveAnswer())
-      if let requested = options.affinity, !acceptsNarrowing, !requested.isSubset(of: effective) {
-        throw ProcessError.invalidConfiguration(
-          "\(CPUAffinity.narrowing(of: requested, to: effective))")
-      }
-      return ManagedProcess(process, origin, effective, reactor)
-    } catch {
-      abandon()
-      throw error
-    }
-  }
-
-  /// Ends and reaps the process.
-  func abandon() {
-    let managed = ManagedProcess(process, origin, [], reactor)
-    managed.kill()
-    // What it had sent already comes all the same.
-    try? unsafe managed.listen(
-      ManagedProcess.Listener(
-        message: { _, descriptor in if let descriptor { _ = mproc_close(descriptor) } },
-        ended: { _ in }))
-  }
-
-  private func receiveAnswer() throws(ProcessError) -> [UInt] {
-    let ready = mproc_wait_readable(process.control, 60_000)
-    if ready == 0 { throw .startFailed(.timedOut, operation: "waiting for the new process") }
-    try check(ready, "waiting for the new process")
-    var buffer = [UInt](repeating: 0, count: 1 << 12)
-    let size = unsafe buffer.withUnsafeMutableBytes { buffer in
-      unsafe mproc_receive_message(process.control, buffer.baseAddress, buffer.count, nil, nil, 0)
-    }
-    let headerWords = MemoryLayout<mproc_answer>.size / MemoryLayout<UInt>.size
-    guard size >= MemoryLayout<mproc_answer>.size else {
-      throw .startFailed(.brokenPipe, operation: "the new process ended before it was set up")
-    }
-    let answer = unsafe buffer.withUnsafeBytes { unsafe $0.loadUnaligned(as: mproc_answer.self) }
-    if answer.message == MPROC_MESSAGE_FAILED.rawValue {
-      throw .startFailed(Errno(rawValue: answer.error), operation: operation(answer.step))
-    }
-    return Array(buffer[headerWords..<(Int(size) / MemoryLayout<UInt>.size)])
-  }
-
-  private func operation(_ step: UInt32) -> String {
-    switch mproc_setup_step(rawValue: step) {
-    case MPROC_SETUP_LIFELINE: "tying the process to its parent"
-    case MPROC_SETUP_STREAMS: "redirecting its standard streams"
-    case MPROC_SETUP_AFFINITY: "binding it to CPUs \(options.affinity ?? [])"
-    case MPROC_SETUP_MEMORY_POLICY: "setting its memory policy"
-    case MPROC_SETUP_NICENESS: "setting its niceness to \(options.niceness ?? 0)"
-    case MPROC_SETUP_LIMITS: "setting its resource limits"
-    case MPROC_SETUP_DIRECTORY: "changing to \(options.workingDirectory ?? "")"
-    default: "setting it up"
     }
   }
 }

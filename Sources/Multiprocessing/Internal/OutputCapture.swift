@@ -25,9 +25,9 @@ final class OutputCapture: Sendable {
   ) throws(ProcessError) -> (capture: OutputCapture, childEnd: Int32) {
     var ends: (Int32, Int32) = (-1, -1)
     let result = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
-      unsafe mproc_pipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
+      unsafe mproc_private_pipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
     }
-    try check(result, "pipe2")
+    try check(result, "making a pipe")
     let capture = OutputCapture(ends.0, keepsTail)
     do {
       try check(mproc_set_nonblocking(ends.0), "fcntl")
@@ -41,7 +41,7 @@ final class OutputCapture: Sendable {
       }
       box.token.withLock { $0 = token }
     } catch {
-      _ = mproc_close(ends.1)
+      mproc_private_close(ends.1)
       throw error
     }
     return (capture, ends.1)
@@ -53,7 +53,7 @@ final class OutputCapture: Sendable {
   }
 
   deinit {
-    _ = mproc_close(descriptor)
+    mproc_private_close(descriptor)
   }
 
   /// False at the end.

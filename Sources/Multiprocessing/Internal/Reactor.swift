@@ -41,11 +41,17 @@ final class Reactor: Sendable {
 
   /// The application's reactor, started at first use.
   static func shared() throws(ProcessError) -> Reactor {
-    // A forked copy of the application has the reactor's memory, but not its thread.
-    guard mproc_current_role() != MPROC_ROLE_FORKED.rawValue else {
+    switch mproc_current_role() {
+    case MPROC_ROLE_FORKED.rawValue:
+      // It has the reactor's memory, but not its thread.
       throw .invalidConfiguration(
         "the body of ChildProcess.forking cannot start processes or pools: its process has none of the threads"
           + " of the one it was copied from; use ChildProcess(…) with .forkServer or .spawn")
+    case MPROC_ROLE_SERVER.rawValue:
+      throw .invalidConfiguration(
+        "a preload body cannot start processes or pools: the workers are copies of its process, which must"
+          + " have one thread; use onWorkerStart")
+    default: break
     }
     return try get(instance, "mproc-reactor")
   }

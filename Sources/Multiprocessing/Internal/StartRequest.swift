@@ -24,16 +24,31 @@ struct StartRequest {
   var crash: Int32 = -1
   var payload: [UInt8] = []
   var payloadDescriptor: Int32 = -1
+  /// What must have run before the body; see `Preload`.
+  var preload: Preload?
+  /// Where the options say nothing.
+  var inheritedLimits: [mproc_limit] = []
+  var inheritedNiceness: Int32?
+  var inheritedAffinity: CPUSet?
+  var currentDirectory: Int32 = -1
+
+  /// For a child of a server, which may have other streams than this process.
+  mutating func inheritStreams() {
+    if standardOutput < 0, mproc_is_open(STDOUT_FILENO) { standardOutput = STDOUT_FILENO }
+    if standardError < 0, mproc_is_open(STDERR_FILENO) { standardError = STDERR_FILENO }
+  }
 
   /// Calls `body` with the core's form, which is valid only inside.
   func withStart<R>(_ body: (UnsafePointer<mproc_start>) -> R) -> R {
-    let affinity = options.affinity?.words ?? []
+    let affinity = (options.affinity ?? inheritedAffinity)?.words ?? []
     let nodes = options.memoryPolicy?.kernelNodes ?? []
-    let limits = options.resourceLimits.map {
-      mproc_limit(
-        resource: $0.resource.number, reserved: 0, soft: $0.soft ?? UInt64.max,
-        hard: $0.hard ?? UInt64.max)
-    }
+    let limits =
+      inheritedLimits
+      + options.resourceLimits.map {
+        mproc_limit(
+          resource: $0.resource.number, reserved: 0, soft: $0.soft ?? UInt64.max,
+          hard: $0.hard ?? UInt64.max)
+      }
     let directory = options.workingDirectory?.string
     return unsafe affinity.withUnsafeBufferPointer { affinity in
       unsafe nodes.withUnsafeBufferPointer { nodes in
@@ -44,12 +59,14 @@ struct StartRequest {
                 var start = unsafe mproc_start()
                 unsafe start.role = role.rawValue
                 unsafe start.worker_index = Int32(workerIndex ?? -1)
-                unsafe start.niceness = options.niceness ?? Int32.min
+                unsafe start.niceness = options.niceness ?? inheritedNiceness ?? Int32.min
                 unsafe start.ignores_interrupt = ignoresInterrupt ? 1 : 0
                 unsafe start.policy_mode = options.memoryPolicy?.kernelMode ?? -1
                 unsafe start.name = name
                 unsafe start.directory = directory
-                if options.affinity != nil { unsafe start.affinity = affinity.baseAddress }
+                if options.affinity != nil || inheritedAffinity != nil {
+                  unsafe start.affinity = affinity.baseAddress
+                }
                 unsafe start.affinity_bytes = affinity.count * MemoryLayout<UInt>.stride
                 unsafe start.policy_nodes = nodes.baseAddress
                 unsafe start.policy_nodes_bytes = nodes.count * MemoryLayout<UInt>.stride
@@ -68,6 +85,7 @@ struct StartRequest {
                 unsafe start.result_arena = resultArena
                 unsafe start.crash = crash
                 unsafe start.payload_descriptor = payloadDescriptor
+                unsafe start.current_directory = currentDirectory
                 return unsafe body(&start)
               }
             }

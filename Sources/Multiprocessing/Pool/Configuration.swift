@@ -67,6 +67,15 @@ extension ProcessPool {
     /// so long. nil: all start with the pool and stay.
     public var idleTimeout: Duration?
     public var restartLimit = RestartLimit(1_000, per: .seconds(1))
+    /// Runs once in the fork server, on its main thread, before any worker exists, and again when the server
+    /// was started again.
+    ///
+    /// The workers are copies of that process: they find what it has made in globals and `static let`s, and
+    /// share its memory until one of them writes to it. The body is synchronous and must leave no thread
+    /// behind; where it does, or with `.spawn`, each worker runs it itself, before anything else. Pools with
+    /// equal environments and equal preload bodies, arguments included, share a server. What the body throws,
+    /// or how it ends its process, is thrown by `ProcessPool.init`.
+    public var preload: WorkerBody?
     public var waiting: Waiting = .adaptive
     /// Sets OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS and their like in the workers.
     public var threadsPerWorker: Int?

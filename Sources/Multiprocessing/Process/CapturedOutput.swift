@@ -47,16 +47,21 @@ private struct CapturedLines: AsyncSequence, Sendable {
 
   struct Iterator: AsyncIteratorProtocol {
     var chunks: CapturedOutput.AsyncIterator
+    /// What is not returned yet, from `start` on; before `scanned` there is no end of a line.
     var pending: [UInt8] = []
+    var start = 0
+    var scanned = 0
     var isAtEnd = false
 
     mutating func next(isolation actor: isolated (any Actor)?) async throws -> String? {
       let newline = UInt8(ascii: "\n")
       while true {
-        if let end = pending.firstIndex(of: newline) {
-          defer { pending.removeSubrange(...end) }
-          return String(decoding: pending[..<end], as: UTF8.self)
+        if let end = pending[scanned...].firstIndex(of: newline) {
+          defer { (start, scanned) = (end + 1, end + 1) }
+          return String(decoding: pending[start..<end], as: UTF8.self)
         }
+        pending.removeSubrange(..<start)
+        (start, scanned) = (0, pending.count)
         if isAtEnd { break }
         if let chunk = try await chunks.next(isolation: actor) {
           pending += chunk
@@ -65,7 +70,7 @@ private struct CapturedLines: AsyncSequence, Sendable {
         }
       }
       guard !pending.isEmpty else { return nil }
-      defer { pending = [] }
+      defer { (pending, scanned) = ([], 0) }
       return String(decoding: pending, as: UTF8.self)
     }
   }

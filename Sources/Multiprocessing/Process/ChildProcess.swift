@@ -9,6 +9,11 @@ public import Glibc
 ///
 /// Dropping it does not end it; the application's end does, whatever ends the application, unless
 /// `ProcessOptions.outlivesParent` is set.
+///
+/// The application may handle SIGCHLD as it likes, ignore it, or reap all its children with `waitpid(-1)`:
+/// nothing here depends on that signal, and no other child of the application is ever reaped. Where it takes
+/// the status of one of ours, the status is asked of the kernel; see `ExitStatus.unknown`. A program that
+/// reaps in a loop also reaps the fork server, without consequence.
 public final class ChildProcess<Output: Sendable>: Sendable {
   let run: ChildRun
   private let decoder: ResultDecoder<Output>
@@ -57,7 +62,8 @@ public final class ChildProcess<Output: Sendable>: Sendable {
   /// Sends a signal to the process; without effect when it has ended.
   public func send(_ signal: Signal) { run.process.send(signal) }
 
-  /// `Task.isCancelled` becomes true in the body; after a grace period of 5 s as ``terminate(grace:)``.
+  /// `Task.isCancelled` becomes true in the body; after a grace period of 5 s as ``terminate(grace:)``. A forked
+  /// body sees nothing of it.
   public func cancel() { run.cancel(grace: .seconds(5)) }
 
   /// SIGTERM to its process group, then SIGKILL when it still runs after `grace`. Returns at once.

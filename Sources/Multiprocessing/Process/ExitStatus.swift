@@ -6,8 +6,8 @@ public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
   case exited(Int32)
   /// A signal ended it: a trap is SIGILL on x86-64 and SIGTRAP on arm64.
   case signaled(Signal, coreDumped: Bool)
-  /// It has ended, but something else in the application took its status, or its fork server was gone
-  /// on a kernel before 6.15.
+  /// It has ended, but something else in the application took its status, or its fork server was gone, and
+  /// the kernel, before Linux 6.15, does not tell any more.
   case unknown
 
   /// From the status word of `waitpid`.

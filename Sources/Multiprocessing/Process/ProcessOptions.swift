@@ -21,6 +21,12 @@ public enum OutputDestination: Sendable, Hashable {
 }
 
 /// How a process starts; the defaults inherit.
+///
+/// A process inherits what the application has when it starts the process, whatever the start method: the
+/// environment, the folder, the limits, the streams, and the niceness and the CPUs of the calling thread. From
+/// a fork server it has the file mode mask (umask) that the application had when the server started, with its
+/// first child. All signals have their default, and none is blocked; standard input is empty; each process
+/// leads a process group of its own.
 public struct ProcessOptions: Sendable {
   /// Also the kernel's thread name (comm), which keeps the first 15 bytes.
   public var name: String?

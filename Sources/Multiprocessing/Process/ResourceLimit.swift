@@ -12,7 +12,7 @@ public struct ResourceLimit: Sendable, Hashable {
   public var resource: Resource
   /// nil: unlimited.
   public var soft: UInt64?
-  /// nil: unlimited.
+  /// nil: unlimited; where that is more than the process may have, as high as it is.
   public var hard: UInt64?
 
   public init(_ resource: Resource, soft: UInt64?, hard: UInt64? = nil) {

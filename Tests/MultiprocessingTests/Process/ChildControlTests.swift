@@ -1,5 +1,7 @@
 // Waiting for a child, and ending it.
 
+import CMultiprocessing
+import Foundation
 import Glibc
 import Multiprocessing
 import Testing
@@ -141,5 +143,58 @@ struct ChildControlTests {
     }
     flags[0] = 1
     try await until { flags[1] == 1 }
+  }
+
+  @Test("the exit descriptor works with epoll and with a dispatch source", arguments: startMethods)
+  func exitDescriptorElsewhere(_ method: StartMethod) async throws {
+    let flags = try SharedFlags(count: 1)
+    let child = try ChildProcess(flags, options: ProcessOptions(method)) { flags -> Void in
+      while flags[0] == 0 { usleep(1_000) }
+    }
+    let descriptor = child.exitDescriptor.rawValue
+    let epoll = mproc_epoll_create()
+    defer { close(epoll) }
+    var token: UInt64 = 0
+    #expect(mproc_epoll_add(epoll, descriptor, 7) == 0)
+    #expect(unsafe mproc_epoll_wait(epoll, &token, 1, 0) == 0)
+    let source = DispatchSource.makeReadSource(fileDescriptor: descriptor)
+    let (events, continuation) = AsyncStream.makeStream(of: Bool.self)
+    source.setEventHandler {
+      continuation.yield(child.isRunning)
+      source.cancel()
+    }
+    source.setCancelHandler { continuation.finish() }
+    source.activate()
+    flags[0] = 1
+    var seen: [Bool] = []
+    for await isRunning in events { seen.append(isRunning) }
+    #expect(seen == [false])
+    #expect(unsafe mproc_epoll_wait(epoll, &token, 1, 0) == 1 && token == 7)
+    #expect(await child.exitStatus == .exited(0))
+  }
+
+  @Test(
+    "waiting for the parent's end ends with the waiting task, not before", arguments: startMethods)
+  func parentExited(_ method: StartMethod) async throws {
+    let child = try ChildProcess(options: ProcessOptions(method)) { () async throws -> [Bool] in
+      await withTaskGroup(of: Bool.self) { group in
+        group.addTask {
+          await CurrentProcess.parentExited()
+          return Task.isCancelled
+        }
+        group.addTask {
+          try? await Task.sleep(for: .milliseconds(50))
+          return false
+        }
+        var results: [Bool] = []
+        for await result in group {
+          results.append(result)
+          group.cancelAll()
+        }
+        return results
+      }
+    }
+    // The sleep ended first, and then the waiting by its cancellation.
+    #expect(try await child.value == [false, true])
   }
 }

@@ -151,4 +151,32 @@ struct ChildOptionsTests {
       try await group.waitForAll()
     }
   }
+
+  @Test(
+    "an environment that cannot be is refused", arguments: startMethods,
+    [["": "x"], ["A=B": "x"], ["A\0": "x"], ["A": "x\0y"]])
+  func impossibleEnvironment(_ method: StartMethod, _ environment: [String: String]) throws {
+    let error = #expect(throws: ProcessError.self) {
+      try ChildProcess(options: ProcessOptions(method) { $0.environment = environment }) { 1 }
+    }
+    #expect(try configurationProblem(of: error).contains("environment"))
+    #expect(throws: ProcessError.self) {
+      try ChildProcess.forking(options: ProcessOptions(environment: environment)) { 1 }
+    }
+  }
+
+  @Test("a limit without a hard one keeps what the process may have", arguments: startMethods)
+  func softLimit(_ method: StartMethod) async throws {
+    let options = ProcessOptions(method) {
+      $0.resourceLimits = [ResourceLimit(.openFiles, soft: 77), ResourceLimit(.coreFile, soft: 0)]
+    }
+    let child = try ChildProcess(options: options) { () -> [UInt] in
+      var limit = rlimit()
+      unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      return [limit.rlim_cur, limit.rlim_max]
+    }
+    let limits = try await child.value
+    #expect(limits[0] == 77)
+    #expect(limits[1] > 77)
+  }
 }

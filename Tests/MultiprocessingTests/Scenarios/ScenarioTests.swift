@@ -169,4 +169,52 @@ struct ScenarioTests {
     #expect(lines.last == "storm passed", "\(lines)")
     #expect(status == 0)
   }
+
+  @Test("a child inherits what the application has when it starts the child")
+  func inherits() async throws {
+    try await withTemporaryDirectory { directory in
+      let path = directory + "/output"
+      let (lines, status) = try Scenario("inherits", path).finish()
+      #expect(lines == ["inherits passed"])
+      #expect(status == 0)
+      #expect(
+        try String(contentsOfFile: path, encoding: .utf8) == "from forkServer\nfrom spawn\n")
+    }
+  }
+
+  @Test("a child among a thousand siblings holds only its own descriptors")
+  func crowd() throws {
+    let (lines, status) = try Scenario("crowd", "1000").finish()
+    #expect(lines.count == 1 && lines[0].hasPrefix("crowd passed"), "\(lines)")
+    #expect(status == 0)
+  }
+
+  @Test(
+    "an application may handle SIGCHLD, ignore it, or reap every child",
+    arguments: ["handler", "ignore", "loop"])
+  func reaps(_ way: String) throws {
+    let (lines, status) = try Scenario("reaps", way).finish()
+    #expect(lines == ["reaps passed"])
+    #expect(status == 0)
+  }
+
+  @Test("a child that outlives its parent goes on, and can wait for the parent's end")
+  func outlives() async throws {
+    let scenario = try Scenario("outlives")
+    let listed = try await scenario.readLine().split(separator: " ").compactMap { pid_t($0) }
+    #expect(listed.count == 3)
+    #expect(listed.allSatisfy(isAlive))
+    scenario.kill()
+    let (lines, _) = try scenario.finish()
+    #expect(
+      lines.sorted() == ["fork", "forkServer", "spawn"].map { "\($0): the parent has ended" })
+    try await until { try scenario.survivors().isEmpty }
+  }
+
+  @Test("a fork of a busy application gives a result or an error, never a hang")
+  func forkHammer() throws {
+    let (lines, status) = try Scenario("fork-hammer", "300").finish()
+    #expect(lines.last == "fork-hammer passed", "\(lines)")
+    #expect(status == 0)
+  }
 }

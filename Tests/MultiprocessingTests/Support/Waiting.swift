@@ -2,6 +2,7 @@
 // that never holds is ended by the time limit of its suite.
 
 import Foundation
+import Glibc
 import Multiprocessing
 import Testing
 
@@ -16,6 +17,23 @@ func isAlive(_ process: pid_t) -> Bool {
     let end = stat.lastIndex(of: ")")
   else { return false }
   return !stat[stat.index(after: end)...].hasPrefix(" Z")
+}
+
+/// Starts a program that sleeps, in the group of the calling process.
+func sleepingProcess() throws -> pid_t {
+  var arguments: [UnsafeMutablePointer<CChar>?] = unsafe [strdup("sleep"), strdup("1000"), nil]
+  var process: pid_t = 0
+  guard unsafe posix_spawnp(&process, "sleep", nil, nil, &arguments, nil) == 0 else {
+    throw UnexpectedError()
+  }
+  return process
+}
+
+/// Appends with one write, which no other process can tear apart.
+func append(_ line: String, to path: String) {
+  let file = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+  _ = unsafe write(file, line, line.utf8.count)
+  close(file)
 }
 
 /// Flags that a body raises and the test sees, or the other way round.

@@ -43,14 +43,15 @@ final class StandardErrorStream: Sendable {
     let result = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
       unsafe mproc_private_pipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
     }
-    try check(result, "pipe2")
+    try check(result, "making a pipe")
     let stream = StandardErrorStream(ends.0, isShown, reactor)
     do throws(ProcessError) {
+      try check(mproc_set_nonblocking(ends.0), "fcntl")
       let token = try reactor.add(ends.0) { [stream] in stream.copy() }
       stream.state.withLock { $0.token = token }
     } catch {
       mproc_private_close(ends.0)
-      _ = mproc_close(ends.1)
+      mproc_private_close(ends.1)
       throw error
     }
     OpenStreams.add(stream)

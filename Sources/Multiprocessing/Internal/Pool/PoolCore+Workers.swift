@@ -136,6 +136,7 @@ extension PoolCore {
     request.ignoresInterrupt = true
     request.acceptsNarrowing = acceptsNarrowing
     request.bell = bell
+    request.preload = preload
     let count = workerCount
     let parameters = WorkerParameters(
       spinNanoseconds: workerSpin(count), cpuBudget: UInt64(max(1, usableCPUs / count)))
@@ -154,8 +155,8 @@ extension PoolCore {
 
   /// Waits until the worker is set up, checks its CPUs, and puts it to work.
   private func adopt(_ launched: WorkerChannel.Launched) throws(ProcessError) {
-    let process = try launched.process.finish()
     let channel = launched.channel
+    let process = try launched.process.finish { channel.crashReport($0) }
     channel.attach(process)
     slots.withLock { $0.put(channel) }
     channel.noteStart(process)

@@ -17,6 +17,7 @@ final class PoolCore: Sendable {
 
   let configuration: ProcessPool.Configuration
   let environment: ChildEnvironment
+  let preload: Preload?
   let bodies: PoolBodies
   let queue = PoolQueue()
   let ledger = PoolLedger()
@@ -67,6 +68,7 @@ final class PoolCore: Sendable {
     inProcess = configuration.execution == .inProcess ? InProcessRunner() : nil
     environment = ChildEnvironment(
       configuration.processOptions.environment, defaults: Self.threadLimits(configuration))
+    preload = if let body = configuration.preload { try Preload(body) } else { nil }
     reactor = try Reactor.shared()
     bell = try Multiprocessing.check(mproc_eventfd(), "eventfd")
     let token = try reactor.add(bell) { [weak self] in self?.bellRang() }
