@@ -9,7 +9,7 @@ CORECHECK = $(MAKE) -C CSources/corecheck
 EXAMPLES = SquaresAndCubes PoolMap PinnedWorkers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench examples client sanitize format ci clean
+.PHONY: help setup build test bench examples client sanitize faults format ci clean
 
 help:  ## This list
 	@echo 'make COMMAND, where COMMAND is one of:'
@@ -47,6 +47,12 @@ client: setup  ## Build and run a small package that depends on this one
 
 sanitize: setup  ## Check the C core under ASan, UBSan and TSan
 	$(CORECHECK) asan tsan
+
+faults: setup  ## Make every system call fail once, refuse some, kill 1,000 times in each phase
+	$(BUILD) --build-tests
+	Tests/Faults/run $(SCRATCH)/debug/Scenarios
+	Tests/Faults/refused $(SCRATCH)/debug/swift-multiprocessingPackageTests.xctest
+	Tests/Faults/kill 1000 $(SCRATCH)/debug/Scenarios
 
 format:  ## Format the Swift sources, as .swift-format says
 	git ls-files -z '*.swift' | xargs -0 $(SWIFT) format -i --parallel

@@ -43,7 +43,7 @@ enum Lifecycle {
     // The threads and timers of the runtime are there before anything is made to fail.
     await startPoolThreads()
     try? await Task.sleep(for: .milliseconds(1))
-    announce("begin")
+    writeLine("begin")
     _ = getchar()
     await round(method, isGraceful: true)
     var reference = reference
@@ -59,20 +59,20 @@ enum Lifecycle {
 
   private static func report(_ reference: Reference) -> Never {
     let held = Reference.now()
-    announce("holds \(held.descriptors) \(held.mappings)")
+    writeLine("holds \(held.descriptors) \(held.mappings)")
     if held.exceeds(reference) {
       let all = Holdings.now()
-      announce("lifecycle leaks, over \(reference): \(all.descriptors) \(all.mappings)")
+      writeLine("lifecycle leaks, over \(reference): \(all.descriptors) \(all.mappings)")
       exit(1)
     }
     let failures = failures.withLock(\.self)
     guard let first = failures.first else {
-      announce("lifecycle passed")
+      writeLine("lifecycle passed")
       exit(0)
     }
     // Of an enumeration the mirror knows the case.
     let kind = Mirror(reflecting: first).children.first?.label ?? "\(type(of: first))"
-    announce("lifecycle failed: \(kind), one of \(failures.count): \(first)")
+    writeLine("lifecycle failed: \(kind), one of \(failures.count): \(first)")
     exit(failedStatus)
   }
 
@@ -117,7 +117,7 @@ enum Lifecycle {
 // MARK: - Reading and writing that a failing call does not disturb
 
 /// Writes a line, again and again: nobody would see a verdict that was not written.
-func announce(_ line: String) {
+func writeLine(_ line: String) {
   var rest = Array((line + "\n").utf8)[...]
   for _ in 0..<1_000 where !rest.isEmpty {
     let written = unsafe rest.withUnsafeBytes { unsafe write(1, $0.baseAddress, $0.count) }

@@ -73,7 +73,7 @@ enum ChildSteps {
       let child = try ChildProcess(
         20, options: ProcessOptions(startMethod: method, standardOutput: .capture)
       ) { (number: Int) async -> Int in
-        announce("text")
+        writeLine("text")
         return number + 1
       }
       let value = try await child.value
@@ -99,7 +99,7 @@ enum ForkedSteps {
       let child = try ChildProcess.forking(
         options: ProcessOptions(startMethod: .fork, standardOutput: .capture)
       ) {
-        announce("text")
+        writeLine("text")
         return captured + [8]
       }
       let value = try await child.value

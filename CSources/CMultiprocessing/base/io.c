@@ -285,7 +285,7 @@ int64_t mproc_file_size(int descriptor) {
 
 void mproc_reserve_standard_streams(void) {
   for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-    if (fcntl(i, F_GETFD) < 0)
+    if (fcntl(i, F_GETFD) < 0 && errno == EBADF)
       (void)!open("/dev/null", O_RDWR); /* the lowest free number: this one */
 }
 

@@ -40,8 +40,8 @@ int mproc_crash_read(const void *page, struct mproc_crash_record *record) {
 }
 
 int mproc_crash_open(const void **page) {
-  int descriptor = mproc__memfd_create("mproc-crash", MPROC_CRASH_PAGE_BYTES,
-                                       false);
+  int descriptor =
+      mproc__memfd_create("mproc-crash", MPROC_CRASH_PAGE_BYTES, false);
   if (descriptor < 0)
     return descriptor;
   void *mapped = mmap(NULL, MPROC_CRASH_PAGE_BYTES, PROT_READ, MAP_SHARED,

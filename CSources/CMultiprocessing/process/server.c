@@ -169,11 +169,13 @@ static void reap(struct mproc__server *server, uint64_t serial) {
     _exit(126);
 }
 
-/* Tells the application whether there is a server now. */
+/* Tells the application whether there is a server now; it learns of one that
+ * cannot say so from its end. */
 static void say_serving(int control, bool serves) {
   struct mproc_serving serving = {MPROC_MESSAGE_SERVING, serves};
   struct mproc_piece piece = {&serving, sizeof serving};
-  mproc_send_message(control, &piece, 1, NULL, 0);
+  if (mproc_send_message(control, &piece, 1, NULL, 0) < 0)
+    _exit(126);
 }
 
 static void *serve(void *context) {

@@ -87,9 +87,13 @@ int mproc_server_fork(const struct mproc_server *server,
                           &pidfd);
   if (result < 0)
     goto failed;
-  mproc__ends_close_child(&ends);
   /* A child that is dead by now shows on the control socket. */
-  mproc__send_go(ends.control);
+  result = mproc__send_go(ends.control);
+  if (result < 0 && result != -EPIPE && result != -ECONNRESET) {
+    close(pidfd);
+    goto failed;
+  }
+  mproc__ends_close_child(&ends);
   *process = (struct mproc_process){answer.pid, pidfd, ends.control,
                                     ends.lifeline};
   return 0;

@@ -164,5 +164,14 @@ func resultOutcome(
     result = unsafe mproc_read_all(descriptor, buffer.baseAddress, size)
     count = result == 0 ? size : 0
   }
-  return result == 0 ? .success(copy) : .failure(.damagedOutcome)
+  switch result {
+  case 0: return .success(copy)
+  case -EPROTO: return .failure(.damagedOutcome)
+  default:
+    return .failure(
+      .notTransferable(
+        TransferFailure(
+          typeName: "a result of \(size) bytes", reason: "it cannot be read: errno \(-result)",
+          cure: "look for what limits this process's memory")))
+  }
 }

@@ -298,7 +298,7 @@ extension ManagedProcess {
     _ request: StartRequest, _ environment: ChildEnvironment
   ) throws(ProcessError) -> LaunchedProcess {
     let reactor = try Reactor.shared()
-    try requirePidfds()
+    try Pidfds.require()
     if request.options.startMethod == .forkServer,
       let (process, server, serial) = try fork(request, environment)
     {
@@ -322,19 +322,6 @@ extension ManagedProcess {
     try check(result, "spawning a process")
     request.preload?.sendMappings(to: process.control)
     return LaunchedProcess(process, .application, reactor, request)
-  }
-
-  private static let hasPidfds = Atomic<Bool>(false)
-
-  /// Every process is held by a pidfd: for one that is not our child nothing else is free of races. So where the
-  /// kernel or a container's profile refuses them, nothing is started.
-  static func requirePidfds() throws(ProcessError) {
-    if hasPidfds.load(ordering: .relaxed) { return }
-    let own = try check(mproc_pidfd_open(getpid()), "pidfd_open, which Linux has since 5.3")
-    let signaled = mproc_pidfd_signal(own, 0)
-    _ = mproc_close(own)
-    try check(signaled, "pidfd_send_signal, which Linux has since 5.1")
-    hasPidfds.store(true, ordering: .relaxed)
   }
 
   /// nil when a server of this program would have threads, so that it cannot fork.

@@ -217,4 +217,17 @@ struct PoolCrashTests {
     }
     #expect(report.exitStatus == .exited(3))
   }
+
+  @Test("workers that end before they can take a task end the pool", arguments: startMethods)
+  func hopelessWorkers(_ method: StartMethod) async throws {
+    try await withPool(
+      method,
+      // What a worker's main thread needs is one descriptor too many.
+      { $0.processOptions.resourceLimits = [.init(.openFiles, soft: 4, hard: 4)] }
+    ) { pool async throws in
+      let error = await #expect(throws: ProcessError.self) { try await pool.run { 1 } }
+      _ = try crashReport(of: error)
+      #expect(pool.statistics.addsUp && pool.statistics.pending == 0)
+    }
+  }
 }

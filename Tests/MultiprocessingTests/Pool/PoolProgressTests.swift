@@ -117,7 +117,8 @@ struct PoolProgressTests {
       }
       let last = try #require(reports.last)
       #expect(last.failed >= 1)
-      #expect(last.completed >= 8 && last.completed < 1_000)
+      // All of them, where the other worker was done before the failure was noticed.
+      #expect(last.completed >= 8 && last.completed <= 1_000)
     }
   }
 

@@ -106,6 +106,15 @@ struct ScenarioTests {
   }
 
   @Test(
+    "a whole life, twice, leaves what it left the first time",
+    arguments: ["forkServer", "spawn", "fork"])
+  func lifecycle(_ method: String) throws {
+    let (lines, status) = try Scenario("lifecycle", method).finish()
+    #expect(lines.last == "lifecycle passed", "\(lines)")
+    #expect(status == 0)
+  }
+
+  @Test(
     "what workers write to standard error arrives, and holds up nobody else",
     arguments: ["flood", "stuck", "closed", "grandchild", "exit"])
   func standardError(_ which: String) throws {

@@ -17,6 +17,7 @@ extension PoolCore {
       if !isOnDemand || !queue.isEmpty { startMissing() }
       return
     }
+    if isHopeless(channel, report) { return close(ProcessError.crashed(report), kills: true) }
     guard allowRestart() else {
       return close(ProcessError.restartLimitExceeded(report), kills: true)
     }
@@ -34,6 +35,21 @@ extension PoolCore {
     }
     if !free.isEmpty { putBack(free) }
     sendPendingToAll()
+  }
+
+  /// Whether so many in a row ended by themselves before they could take a task: the next ones would, too, and the
+  /// tasks wait for ever.
+  private func isHopeless(_ channel: WorkerChannel, _ report: CrashReport) -> Bool {
+    let isKilled = report.exitStatus == .signaled(.kill, coreDumped: false)
+    if channel.hasServed || isKilled { return false }
+    let statistics = ledger.statistics
+    let ended = statistics.submitted - statistics.pending
+    return state.withLock { state in
+      if ended != state.endedTasks { state.endsBeforeService = 0 }
+      state.endedTasks = ended
+      state.endsBeforeService += 1
+      return state.endsBeforeService >= Self.crashedStartLimit
+    }
   }
 
   private func allowRestart() -> Bool {

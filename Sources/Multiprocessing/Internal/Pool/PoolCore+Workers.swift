@@ -5,8 +5,8 @@ internal import Glibc
 internal import Synchronization
 
 extension PoolCore {
-  /// So many crashes in a row of `Configuration.onWorkerStart` end the pool.
-  private static let crashedStartLimit = 3
+  /// So many crashes in a row of `Configuration.onWorkerStart`, or before it, end the pool.
+  static let crashedStartLimit = 3
 
   // MARK: - Looking
 

@@ -9,6 +9,9 @@ final class PoolCore: Sendable {
     /// In a row, since a worker was ready.
     var failedStarts = 0
     var crashedStarts = 0
+    /// In a row, without a task that ended meanwhile, and how many had ended at the last.
+    var endsBeforeService = 0
+    var endedTasks = 0
     var bellToken: Reactor.Token?
     /// Counts what happens to workers; who waits for the next such thing.
     var changes: UInt64 = 0

@@ -52,6 +52,9 @@ extension WorkerChannel {
 
   // MARK: - Death
 
+  /// Whether the process has come so far that it takes tasks.
+  var hasServed: Bool { unsafe mproc_channel_peer_cpu(channel) >= 0 }
+
   /// The process has ended: takes its last completions, charges the item that ran, and gives back what was
   /// not begun, in order.
   func processEnded(_ report: CrashReport) -> [PendingRecord] {

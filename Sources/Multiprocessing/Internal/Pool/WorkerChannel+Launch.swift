@@ -13,7 +13,9 @@ extension WorkerChannel {
   static func launch(_ index: Int, _ cpus: CPUSet?, _ pool: PoolCore) throws(ProcessError)
     -> Launched
   {
-    mproc_reserve_standard_streams()
+    let standardOutput = try ChildStream(pool.configuration.processOptions.standardOutput)
+    let standardError = try ChildStream.standardError(
+      ofWorker: pool.configuration.processOptions.standardError)
     let submissions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
     defer { _ = mproc_close(submissions) }
     let completions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
@@ -52,9 +54,6 @@ extension WorkerChannel {
         Errno(rawValue: CInt(-error)), operation: "mapping a worker's shared memory")
     }
     _ = mproc_segment_seal(submissions)
-    let standardOutput = try ChildStream(pool.configuration.processOptions.standardOutput)
-    let standardError = try ChildStream.standardError(
-      ofWorker: pool.configuration.processOptions.standardError)
     let channel = unsafe WorkerChannel(
       index, cpus, pool, own, peer, arguments, results, CrashWitness(standardError.speech))
     var request = pool.startRequest(index, cpus)

@@ -72,6 +72,8 @@ private final class Worker: @unchecked Sendable {
 
   /// Serves until it is told to stop or its task has been cancelled.
   func serve() async {
+    // Tells the application that it has come so far.
+    unsafe mproc_channel_set_cpu(channel, mproc_current_cpu())
     while true {
       var payload: UnsafeRawPointer?
       var size = 0
