@@ -38,6 +38,9 @@ enum Scenarios {
       case ("reaps", let way?):
         guard let way = ReapsChildren.Way(rawValue: way) else { usage() }
         try await ReapsChildren.run(way)
+      case ("forwarding", let method?):
+        guard let method = StartMethod(rawValue: method) else { usage() }
+        try await Forwarding.run(method)
       case ("outlives", nil): try await Outlives.run()
       case ("fork-hammer", let count?): try await ForkHammer.run(forks: Int(count) ?? 300)
       default: usage()
@@ -55,6 +58,7 @@ enum Scenarios {
       "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
         + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
         + " | lifecycle METHOD [DESCRIPTORS MAPPINGS] | inherits FILE | crowd CHILDREN | reaps \(ways) | outlives | fork-hammer FORKS"
+        + " | forwarding METHOD"
     )
   }
 }

@@ -134,21 +134,36 @@ struct ChildStream: ~Copyable {
   /// of its two streams. One that outlives the application cannot speak through it.
   static func standardError(of options: ProcessOptions) throws(ProcessError) -> ChildStream {
     if options.standardError == .inherit, !options.outlivesParent, isatty(STDERR_FILENO) == 0 {
-      return try ChildStream(isShown: true)
+      return try ChildStream(forwardedTo: .standardError)
     }
     return try ChildStream(options.standardError, isStandardError: true)
   }
 
-  /// A pool's worker. Nobody could read what is captured, but its reports quote from it.
-  static func standardError(
-    ofWorker destination: OutputDestination
+  /// A pool's worker.
+  ///
+  /// - Parameter label: Before each line; nil: the application's own stream, where that is inherited.
+  static func standardOutput(
+    ofWorker destination: OutputDestination, _ label: String?
   ) throws(ProcessError) -> ChildStream {
-    if destination == .discard { return try ChildStream(.discard) }
-    return try ChildStream(isShown: destination == .inherit)
+    guard destination == .inherit, let label else { return try ChildStream(destination) }
+    return try ChildStream(forwardedTo: .lines(of: STDOUT_FILENO, prefix: label))
   }
 
-  private init(isShown: Bool) throws(ProcessError) {
-    let (stream, end) = try StandardErrorStream.open(isShown: isShown)
+  /// A pool's worker. Nobody could read what is captured, but its reports quote from it.
+  static func standardError(
+    ofWorker destination: OutputDestination, _ label: String?
+  ) throws(ProcessError) -> ChildStream {
+    switch destination {
+    case .discard: return try ChildStream(.discard)
+    case .capture: return try ChildStream(forwardedTo: .none)
+    case .inherit:
+      guard let label else { return try ChildStream(forwardedTo: .standardError) }
+      return try ChildStream(forwardedTo: .lines(of: STDERR_FILENO, prefix: label))
+    }
+  }
+
+  private init(forwardedTo destination: ForwardedStream.Destination) throws(ProcessError) {
+    let (stream, end) = try ForwardedStream.open(to: destination)
     (capture, speech, childEnd) = (nil, .stream(stream), end)
   }
 

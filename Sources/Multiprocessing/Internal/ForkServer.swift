@@ -200,7 +200,7 @@ extension ForkServer {
   ) throws(ProcessError) -> ForkServer {
     let payload = try preload.makePayloadDescriptor()
     defer { _ = mproc_close(payload) }
-    let standardError = try ChildStream.standardError(ofWorker: .inherit)
+    let standardError = try ChildStream.standardError(ofWorker: .inherit, nil)
     let (page, crash) = try CrashPage.open()
     defer { _ = mproc_close(crash) }
     request.payloadDescriptor = payload

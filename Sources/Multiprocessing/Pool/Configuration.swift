@@ -99,6 +99,15 @@ extension ProcessPool {
     /// so what the application's own death leaves can be opened, too. Times are microseconds of the monotonic
     /// clock. A pool that is traced takes some 100 ns more for each record.
     public var trace: FilePath?
+    /// Whether what workers print comes out line by line, each line behind the worker's name, as in
+    /// "mproc-worker-0: text", and lines of several workers never mixed.
+    ///
+    /// The name is that of `processOptions` with the worker's index; streams that `processOptions` sends elsewhere
+    /// stay there. A line is shown when it has ended, or its process has; one longer than 1 MiB in pieces. Nothing
+    /// says when, but for the application's normal exit, before which all of it is shown: a line may come after
+    /// the result of the body that printed it. Standard output is a pipe for the workers then, also where the
+    /// application has a terminal. Without this, workers write to the application's streams by themselves.
+    public var forwardsOutput = false
 
     public init() {}
 

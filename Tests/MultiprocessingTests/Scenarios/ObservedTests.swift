@@ -43,6 +43,31 @@ struct ObservedTests {
     #expect(reports.last?.hasSuffix(" failed") == true)
   }
 
+  @Test(
+    "what workers print comes out line by line, behind their names",
+    arguments: ["forkServer", "spawn"])
+  func forwarding(_ method: String) throws {
+    let errors = Pipe()
+    let scenario = try Scenario("forwarding", method, standardError: errors.fileHandleForWriting)
+    try errors.fileHandleForWriting.close()
+    let (output, status) = try scenario.finish()
+    let bytes = try errors.fileHandleForReading.readToEnd() ?? Data()
+    #expect(status == 0)
+    let name = #/job-[01]: /#
+    let printed = output.map { $0.trimmingPrefix(name) }
+    #expect(zip(output, printed).allSatisfy { $0.count == $1.count + 7 })
+    let expected =
+      (0..<200).map { "line \($0)" } + [
+        String(repeating: "y", count: 300_000), "", "printed", "the last words",
+      ]
+    #expect(printed.map(String.init).sorted() == expected.sorted())
+    let reported = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+    #expect(
+      reported.map { String($0.trimmingPrefix(name)) }.sorted()
+        == ((0..<200).map { "error \($0)" } + ["half a line"]).sorted())
+    #expect(reported.allSatisfy { $0.starts(with: name) })
+  }
+
   @Test("the timeline of an application that was killed can be read")
   func killed() async throws {
     try await withTemporaryDirectory { directory in

@@ -6,7 +6,7 @@ struct CrashWitness: Sendable {
   /// What the process says passes through it.
   enum Speech: Sendable {
     case none
-    case stream(StandardErrorStream)
+    case stream(ForwardedStream)
     case capture(OutputCapture)
   }
 

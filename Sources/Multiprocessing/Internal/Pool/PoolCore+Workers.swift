@@ -124,15 +124,17 @@ extension PoolCore {
     try WorkerChannel.launch(index, requested(slots.withLock { $0.cpus(index) }), self)
   }
 
+  func workerName(_ index: Int) -> String {
+    "\(configuration.processOptions.name ?? "mproc-worker")-\(index)"
+  }
+
   func startRequest(_ index: Int, _ cpus: CPUSet?) -> StartRequest {
     var options = configuration.processOptions
     options.affinity = cpus
     options.startMethod = configuration.startMethod
     options.outlivesParent = false
     var request = StartRequest(
-      role: MPROC_ROLE_WORKER, name: "\(options.name ?? "mproc-worker")-\(index)",
-      workerIndex: index,
-      options: options)
+      role: MPROC_ROLE_WORKER, name: workerName(index), workerIndex: index, options: options)
     request.ignoresInterrupt = true
     request.acceptsNarrowing = acceptsNarrowing
     request.bell = bell

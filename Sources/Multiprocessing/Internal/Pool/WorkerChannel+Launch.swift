@@ -13,9 +13,10 @@ extension WorkerChannel {
   static func launch(_ index: Int, _ cpus: CPUSet?, _ pool: PoolCore) throws(ProcessError)
     -> Launched
   {
-    let standardOutput = try ChildStream(pool.configuration.processOptions.standardOutput)
-    let standardError = try ChildStream.standardError(
-      ofWorker: pool.configuration.processOptions.standardError)
+    let options = pool.configuration.processOptions
+    let label = pool.configuration.forwardsOutput ? "\(pool.workerName(index)): " : nil
+    let standardOutput = try ChildStream.standardOutput(ofWorker: options.standardOutput, label)
+    let standardError = try ChildStream.standardError(ofWorker: options.standardError, label)
     let submissions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
     defer { _ = mproc_close(submissions) }
     let completions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
