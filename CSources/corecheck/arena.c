@@ -20,7 +20,7 @@
 static void open_both(uint64_t capacity, struct mproc_arena **writer,
                       struct mproc_arena **reader)
 {
-    int fd = mproc_arena_create(capacity);
+    int fd = mproc_arena_create(capacity, MPROC_NODE_ANY);
     int reader_fd = mproc_arena_reader(fd);
 
     REQUIRE(fd >= 0 && reader_fd >= 0);
@@ -173,7 +173,7 @@ static void memory_is_given_back(void)
     struct mproc_arena_range range, small;
     struct stat status;
     const void *bytes;
-    int fd = mproc_arena_create(CAPACITY);
+    int fd = mproc_arena_create(CAPACITY, MPROC_NODE_ANY);
     int own = dup(fd), reader_fd = mproc_arena_reader(fd);
     uint64_t large = MPROC_ARENA_KEEP_BYTES + (16 << 20);
 

@@ -422,8 +422,8 @@ static void open_side(struct side *side, int own_fd, int peer_fd)
 int main(int argc, char **argv)
 {
     int trials = argc > 1 ? atoi(argv[1]) : 150, status;
-    int a = mproc_segment_create(CAPACITY, 0);
-    int b = mproc_segment_create(CAPACITY, 0);
+    int a = mproc_segment_create(CAPACITY, 0, MPROC_NODE_ANY);
+    int b = mproc_segment_create(CAPACITY, 0, MPROC_NODE_ANY);
     struct side side = {0};
     pid_t pid;
 

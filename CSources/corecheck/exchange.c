@@ -72,7 +72,7 @@ static void close_channels(struct pair *pair)
 static void open_arena(uint64_t size_bytes, struct mproc_arena **writer,
                        struct mproc_arena **reader)
 {
-    int fd = mproc_arena_create(size_bytes);
+    int fd = mproc_arena_create(size_bytes, MPROC_NODE_ANY);
     int reader_fd = mproc_arena_reader(fd);
 
     REQUIRE(fd >= 0 && reader_fd >= 0);

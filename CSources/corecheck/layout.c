@@ -10,7 +10,7 @@
 static void fresh_segment_has_documented_header(void)
 {
     struct mproc_segment segment;
-    int fd = mproc_segment_create(8192, 24);
+    int fd = mproc_segment_create(8192, 24, MPROC_NODE_ANY);
 
     REQUIRE(fd >= 0);
     REQUIRE(fcntl(fd, F_GETFD) == FD_CLOEXEC);
@@ -34,8 +34,9 @@ static void wrong_sizes_are_refused(void)
     };
 
     for (size_t i = 0; i < sizeof capacities / sizeof capacities[0]; i++)
-        REQUIRE(mproc_segment_create(capacities[i], 0) == -EINVAL);
-    REQUIRE(mproc_segment_create(4096, 4) == -EINVAL);
+        REQUIRE(mproc_segment_create(capacities[i], 0, MPROC_NODE_ANY) ==
+                -EINVAL);
+    REQUIRE(mproc_segment_create(4096, 4, MPROC_NODE_ANY) == -EINVAL);
 }
 
 /* What a hostile creator could write in place of each word of line 0. */
@@ -49,7 +50,7 @@ static void corrupt_headers_are_refused(void)
 
     for (off_t word = 0; word < 32; word += 8) {
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-            int fd = mproc_segment_create(4096, 0);
+            int fd = mproc_segment_create(4096, 0, MPROC_NODE_ANY);
 
             REQUIRE(pwrite(fd, &values[i], 8, word) == 8);
             REQUIRE(mproc_segment_map(fd, 0, &segment) == -EPROTO);
@@ -63,7 +64,7 @@ static void files_that_could_shrink_are_refused(void)
     struct mproc_segment segment;
     struct mproc_arena *arena;
     char header[4096] = {0};
-    int good = mproc_segment_create(4096, 0);
+    int good = mproc_segment_create(4096, 0, MPROC_NODE_ANY);
     int fd = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int pipes[2];
 
@@ -96,7 +97,7 @@ static void seals_refuse_writes(void)
     REQUIRE(mproc_segment_seal(pair.a_fd) == 0);
     pair.a.header->control = 1; /* the writer's own mapping still works */
 
-    arena = mproc_arena_create(1 << 20);
+    arena = mproc_arena_create(1 << 20, MPROC_NODE_ANY);
     reader = mproc_arena_reader(arena);
     REQUIRE(arena >= 0 && reader >= 0);
     REQUIRE(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, reader, 0) ==
@@ -104,12 +105,39 @@ static void seals_refuse_writes(void)
     REQUIRE(ftruncate(arena, 0) < 0 && errno == EPERM);
 }
 
+static void bound_memory_lies_on_its_node(void)
+{
+    const uint64_t size = 64 * 4096;
+    uint64_t there, elsewhere;
+    int fd = mproc_arena_create(size, 0);
+    char *bytes;
+
+    if (fd == -ENOSYS || fd == -EPERM) {
+        skip_check("the kernel, or a sandbox, has no NUMA calls");
+    }
+    REQUIRE(fd >= 0);
+    bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    REQUIRE(bytes != MAP_FAILED);
+    REQUIRE(mproc_memory_residence(bytes, size, 0, &there, &elsewhere) == 0);
+    REQUIRE(there == 0 && elsewhere == 0);
+    memset(bytes, 1, size / 2);
+    REQUIRE(mproc_memory_residence(bytes, size, 0, &there, &elsewhere) == 0);
+    REQUIRE(there == size / 4096 / 2 && elsewhere == 0);
+    REQUIRE(mproc_memory_residence(bytes, size, 7, &there, &elsewhere) == 0);
+    REQUIRE(there == 0 && elsewhere == size / 4096 / 2);
+    munmap(bytes, size);
+    close(fd);
+    REQUIRE(mproc_arena_create(size, 1023) == -EINVAL);
+    REQUIRE(mproc_arena_create(size, 1 << 20) == -EINVAL);
+    REQUIRE(mproc_segment_create(4096, 0, -2) == -EINVAL);
+}
+
 static void only_two_halves_of_a_pair_open(void)
 {
     struct mproc_segment a, b, none = {0};
     struct mproc_channel channel;
-    int a_fd = mproc_segment_create(4096, 0);
-    int b_fd = mproc_segment_create(8192, 8);
+    int a_fd = mproc_segment_create(4096, 0, MPROC_NODE_ANY);
+    int b_fd = mproc_segment_create(8192, 8, MPROC_NODE_ANY);
 
     REQUIRE(mproc_segment_map(a_fd, MPROC_SEGMENT_WRITABLE, &a) == 0);
     REQUIRE(mproc_segment_map(b_fd, 0, &b) == 0);
@@ -142,6 +170,8 @@ static void waited_time_is_true_at_every_instant(void)
 }
 
 const struct check layout_checks[] = {
+    {"memory that is bound to a node lies there",
+     bound_memory_lies_on_its_node, false},
     {"a fresh segment has the documented header",
      fresh_segment_has_documented_header, false},
     {"wrong sizes are refused", wrong_sizes_are_refused, false},

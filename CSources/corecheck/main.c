@@ -42,8 +42,8 @@ void pair_open(struct pair *pair, uint64_t capacity, uint64_t start,
                enum mappings mappings)
 {
     memset(pair, 0, sizeof *pair);
-    pair->a_fd = mproc_segment_create(capacity, start);
-    pair->b_fd = mproc_segment_create(capacity, start);
+    pair->a_fd = mproc_segment_create(capacity, start, MPROC_NODE_ANY);
+    pair->b_fd = mproc_segment_create(capacity, start, MPROC_NODE_ANY);
     REQUIRE(pair->a_fd >= 0 && pair->b_fd >= 0);
     REQUIRE(mproc_segment_map(pair->a_fd, MPROC_SEGMENT_WRITABLE,
                               &pair->a) == 0);

@@ -174,7 +174,8 @@ struct trial {
 static void open_trial(struct trial *trial)
 {
     trial->start = no_options(MPROC_ROLE_CHILD);
-    trial->start.bell = mproc_memfd("count", sizeof *trial->count);
+    trial->start.bell =
+        mproc_memfd("count", sizeof *trial->count, MPROC_NODE_ANY);
     REQUIRE(mproc_map_shared(trial->start.bell, sizeof *trial->count,
                              (void **)&trial->count) == 0);
     REQUIRE(mproc_pipe(trial->holders) == 0);

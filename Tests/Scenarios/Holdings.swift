@@ -82,7 +82,7 @@ private func names(in directory: String) -> [String] {
 }
 
 /// All of a file; empty when it cannot be read, as for a process that has ended meanwhile.
-private func text(of path: String) -> String {
+func text(of path: String) -> String {
   let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { return "" }
   defer { close(file) }

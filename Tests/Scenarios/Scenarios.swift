@@ -41,6 +41,8 @@ enum Scenarios {
       case ("forwarding", let method?):
         guard let method = StartMethod(rawValue: method) else { usage() }
         try await Forwarding.run(method)
+      case ("pins", nil): try await Pins.run()
+      case ("numa", nil): try await NUMAMemory.run()
       case ("outlives", nil): try await Outlives.run()
       case ("fork-hammer", let count?): try await ForkHammer.run(forks: Int(count) ?? 300)
       default: usage()
@@ -58,7 +60,7 @@ enum Scenarios {
       "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
         + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
         + " | lifecycle METHOD [DESCRIPTORS MAPPINGS] | inherits FILE | crowd CHILDREN | reaps \(ways) | outlives | fork-hammer FORKS"
-        + " | forwarding METHOD"
+        + " | forwarding METHOD | pins | numa"
     )
   }
 }

@@ -18,6 +18,7 @@
 #include "../memory/memfd.h"
 #include "mproc_affinity.h"
 #include "mproc_base.h"
+#include "mproc_memory_policy.h"
 
 int mproc_socket_pair(int ends[2]) {
   int pair[2];
@@ -63,12 +64,12 @@ int64_t mproc_eventfd_take(int descriptor) {
   return (int64_t)count;
 }
 
-int mproc_memfd(const char *name, size_t size_bytes) {
-  return mproc__memfd_create(name, size_bytes, false);
+int mproc_memfd(const char *name, size_t size_bytes, int node) {
+  return mproc__memfd_create(name, size_bytes, false, node);
 }
 
 int mproc_memfd_of(const char *name, const void *bytes, size_t size) {
-  int descriptor = mproc_memfd(name, size);
+  int descriptor = mproc_memfd(name, size, MPROC_NODE_ANY);
   size_t done = 0;
   while (descriptor >= 0 && done < size) {
     ssize_t written = pwrite(descriptor, (const char *)bytes + done,

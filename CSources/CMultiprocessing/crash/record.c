@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../memory/memfd.h"
+#include "mproc_memory_policy.h"
 #include "crash_internal.h"
 
 static void clamp(uint32_t *count, uint32_t most) {
@@ -41,7 +42,8 @@ int mproc_crash_read(const void *page, struct mproc_crash_record *record) {
 
 int mproc_crash_open(const void **page) {
   int descriptor =
-      mproc__memfd_create("mproc-crash", MPROC_CRASH_PAGE_BYTES, false);
+      mproc__memfd_create("mproc-crash", MPROC_CRASH_PAGE_BYTES, false,
+                          MPROC_NODE_ANY);
   if (descriptor < 0)
     return descriptor;
   void *mapped = mmap(NULL, MPROC_CRASH_PAGE_BYTES, PROT_READ, MAP_SHARED,

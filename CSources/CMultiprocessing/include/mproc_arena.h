@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mproc_memory_policy.h"
+
 #define MPROC_ARENA_KEEP_BYTES (UINT64_C(64) << 20)
 #define MPROC_ARENA_MAX_RANGES 256
 #define MPROC_ARENA_MAX_MAPPINGS 32
@@ -33,10 +35,11 @@ struct mproc_arena;
 
 /*
  * Makes the memory of an arena of at most `capacity` bytes (a multiple of the
- * page size), none of which is used yet. Returns a close-on-exec descriptor
- * or -errno.
+ * page size), none of which is used yet, on the NUMA node `node` (or
+ * MPROC_NODE_ANY). Returns a close-on-exec descriptor, an error of
+ * mproc_memory_bind, or -errno.
  */
-int mproc_arena_create(uint64_t capacity);
+int mproc_arena_create(uint64_t capacity, int node);
 
 /*
  * Another descriptor of the same arena that cannot be mapped for writing, for

@@ -26,8 +26,9 @@ int mproc_eventfd(void);
 int mproc_eventfd_ring(int descriptor);
 /* Takes what an eventfd holds; 0 when it holds nothing. */
 int64_t mproc_eventfd_take(int descriptor);
-/* A sealed-size memfd of `size_bytes`. */
-int mproc_memfd(const char *name, size_t size_bytes);
+/* A sealed-size memfd of `size_bytes`, on a NUMA node or MPROC_NODE_ANY, with
+ * the errors of mproc_memory_bind. */
+int mproc_memfd(const char *name, size_t size_bytes, int node);
 /* A memfd of that size that holds `bytes`. */
 int mproc_memfd_of(const char *name, const void *bytes, size_t size);
 /* Maps all of a descriptor's first `size` bytes, shared and writable; -EPROTO

@@ -33,6 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mproc_memory_policy.h"
+
 #define MPROC_SEGMENT_SIGNATURE UINT64_C(0x676e69726d70524f) /* "ORpmring" */
 #define MPROC_SEGMENT_VERSION 1
 #define MPROC_SEGMENT_RING_OFFSET 4096
@@ -107,10 +109,11 @@ enum {
 /*
  * Makes a segment of `ring_capacity` bytes (a power of two between the limits
  * above) whose positions start from `start` (a multiple of 8; 0 outside of
- * tests, the same for both segments of a channel). Returns a close-on-exec
- * descriptor or -errno.
+ * tests, the same for both segments of a channel), on the NUMA node `node` (or
+ * MPROC_NODE_ANY). Returns a close-on-exec descriptor, an error of
+ * mproc_memory_bind, or -errno.
  */
-int mproc_segment_create(uint64_t ring_capacity, uint64_t start);
+int mproc_segment_create(uint64_t ring_capacity, uint64_t start, int node);
 
 /*
  * Maps the segment behind `fd` after it has checked its seals, its size and

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "mproc_memory_policy.h"
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
@@ -47,7 +49,8 @@ static int reserve(int fd, uint64_t size_bytes)
     return 0;
 }
 
-int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse)
+int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse,
+                        int node)
 {
     bool is_memfd = true;
     int fd, result;
@@ -65,6 +68,9 @@ int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse)
     if (result == 0 && is_memfd &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
         result = -errno;
+    /* Before there is a page of it. */
+    if (result == 0 && node != MPROC_NODE_ANY)
+        result = mproc_memory_bind(fd, size_bytes, node);
     if (result == 0 && !is_memfd && !sparse)
         result = reserve(fd, size_bytes);
     if (result < 0) {

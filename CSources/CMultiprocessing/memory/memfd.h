@@ -10,8 +10,11 @@
  * A close-on-exec memfd whose size can never change, or -errno. Where memfds
  * are refused, a file that the caller alone could resize; `sparse`: its memory
  * need not be there from the beginning, because it is asked for before use.
+ * `node`: the NUMA node that its pages come from, whoever touches them first;
+ * MPROC_NODE_ANY for where they are touched.
  */
-int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse);
+int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse,
+                        int node);
 
 /*
  * 0 when `fd` is a file that cannot shrink, or could not be kept from it here

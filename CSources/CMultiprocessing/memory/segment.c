@@ -22,7 +22,7 @@ static bool is_valid_capacity(uint64_t capacity)
            (capacity & (capacity - 1)) == 0;
 }
 
-int mproc_segment_create(uint64_t ring_capacity, uint64_t start)
+int mproc_segment_create(uint64_t ring_capacity, uint64_t start, int node)
 {
     struct mproc_segment_header header;
     ssize_t written;
@@ -41,7 +41,8 @@ int mproc_segment_create(uint64_t ring_capacity, uint64_t start)
     header.head = start;
 
     fd = mproc__memfd_create("mproc-ring",
-                             MPROC_SEGMENT_RING_OFFSET + ring_capacity, false);
+                             MPROC_SEGMENT_RING_OFFSET + ring_capacity, false,
+                             node);
     if (fd < 0)
         return fd;
     do

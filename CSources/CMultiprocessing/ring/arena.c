@@ -51,13 +51,13 @@ struct mproc_arena {
     struct outstanding ranges[MPROC_ARENA_MAX_RANGES];
 };
 
-int mproc_arena_create(uint64_t capacity)
+int mproc_arena_create(uint64_t capacity, int node)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
     if (capacity == 0 || capacity % page != 0)
         return -EINVAL;
-    return mproc__memfd_create("mproc-arena", capacity, true);
+    return mproc__memfd_create("mproc-arena", capacity, true, node);
 }
 
 int mproc_arena_reader(int fd)

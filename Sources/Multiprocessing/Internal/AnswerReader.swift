@@ -66,6 +66,11 @@ struct AnswerReader {
     guard message.count >= MemoryLayout<mproc_answer>.size else { return }
     let answer = unsafe message.withUnsafeBytes { unsafe $0.loadUnaligned(as: mproc_answer.self) }
     guard answer.message == MPROC_MESSAGE_FAILED.rawValue else { return }
+    if answer.step == MPROC_SETUP_MEMORY_POLICY.rawValue, answer.error == EINVAL,
+      let policy = options.memoryPolicy
+    {
+      throw MemoryBinding.forbidden(policy)
+    }
     throw .startFailed(
       Errno(rawValue: answer.error), operation: operation(answer.step, options))
   }

@@ -15,7 +15,7 @@ extension ChildRun {
           + " use .forkServer or .spawn"
       )
     }
-    try check(options)
+    let options = try checked(options)
     let context = OutgoingTransfer()
     var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
     try ValueCoding.encode(name, into: &writer, context: nil)
@@ -56,7 +56,7 @@ extension ChildRun {
 
   /// Forks the calling process; `body` runs in the copy, which ends with it.
   static func forking(_ options: ProcessOptions, _ body: ForkedCopy.Body) throws -> ChildRun {
-    try check(options)
+    let options = try checked(options)
     let output = try ChildStream(options.standardOutput)
     let error = try ChildStream.standardError(of: options)
     let (crashPage, crash) = try CrashPage.open()
@@ -92,7 +92,11 @@ extension ChildRun {
   }
 
   /// Refuses what the kernel would take for something else.
-  private static func check(_ options: ProcessOptions) throws(ProcessError) {
+  private static func checked(
+    _ options: ProcessOptions
+  ) throws(ProcessError) -> ProcessOptions {
+    var options = options
+    options.memoryPolicy = try MemoryBinding.checked(options.memoryPolicy)
     for (name, value) in options.environment ?? [:]
     where name.isEmpty || name.utf8.contains(UInt8(ascii: "=")) || name.utf8.contains(0)
       || value.utf8.contains(0)
@@ -101,6 +105,7 @@ extension ChildRun {
         "an environment variable named \"\(name)\" cannot be: a name is not empty and holds no \"=\", and"
           + " neither name nor value holds a NUL")
     }
+    return options
   }
 
   func cancel(grace: Duration) {

@@ -16,12 +16,13 @@ final class SharedMapping: @unchecked Sendable {
   private let owns: Bool
 
   /// New memory, filled with zeros.
-  convenience init(byteCount: Int) throws(ProcessError) {
+  convenience init(byteCount: Int, node: Int? = nil) throws(ProcessError) {
     guard byteCount >= 0 else {
       throw .invalidConfiguration("shared memory of \(byteCount) bytes: ask for 0 or more")
     }
-    let descriptor = try check(
-      unsafe mproc_memfd("mproc-shared", max(byteCount, 1)), "memfd_create")
+    let descriptor = try MemoryBinding.create(on: node, "memfd_create") {
+      unsafe mproc_memfd("mproc-shared", max(byteCount, 1), $0)
+    }
     try self.init(
       number: UInt64.random(in: 1...UInt64.max), descriptor: descriptor, byteCount: byteCount,
       owns: true)

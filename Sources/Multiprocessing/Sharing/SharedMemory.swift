@@ -12,10 +12,13 @@ public final class SharedMemory: Codable, Sendable {
     self.mapping = mapping
   }
 
-  /// - Throws: `.invalidConfiguration` for a negative size, `.startFailed` when there is no memory or
-  ///   address space.
-  public convenience init(byteCount: Int) throws(ProcessError) {
-    self.init(try SharedMapping(byteCount: byteCount))
+  /// - Parameter node: The NUMA node that the pages come from, whichever process touches them first, and from
+  ///   nowhere else: when its memory is full, touching a new page ends the process as running out of memory does.
+  ///   nil: each page comes from the node of the CPU that touches it first.
+  /// - Throws: `.invalidConfiguration` for a negative size and for a node that is not there or has no memory;
+  ///   `.startFailed` when the cpuset forbids the node, and when there is no memory or address space.
+  public convenience init(byteCount: Int, node: Int? = nil) throws(ProcessError) {
+    self.init(try SharedMapping(byteCount: byteCount, node: node))
   }
 
   public var byteCount: Int { mapping.byteCount }

@@ -15,17 +15,20 @@ extension MemoryPolicy {
     }
   }
 
+  /// The nodes that it names.
+  package var nodes: [Int] {
+    switch self {
+    case .default, .local: []
+    case .preferred(let node): [node]
+    case .bind(let list), .interleave(let list): list
+    }
+  }
+
   /// The nodes for `mproc_memory_policy_set`, node n being bit n % 64 of word n / 64.
   ///
   /// Empty for `.default` and `.local`, and also where a node number is negative or above
   /// 1,048,575: the kernel then answers EINVAL, as it does for a node that is not there.
   package var kernelNodes: [UInt] {
-    let nodes: [Int]
-    switch self {
-    case .default, .local: return []
-    case .preferred(let node): nodes = [node]
-    case .bind(let list), .interleave(let list): nodes = list
-    }
     guard nodes.allSatisfy({ $0 >= 0 && $0 <= CPUSet.highestCPU }) else { return [] }
     return CPUSet(nodes).words
   }

@@ -28,6 +28,8 @@ final class PoolCore: Sendable {
   /// The placement takes what it can get.
   let acceptsNarrowing: Bool
   let usableCPUs: Int
+  /// The machine when the pool was made.
+  let topology: CPUTopology
   let slots: Mutex<WorkerSlots>
   /// In serial mode.
   let inProcess: InProcessRunner?
@@ -49,8 +51,12 @@ final class PoolCore: Sendable {
   ) throws(ProcessError) {
     let machine = MachineView.current
     usableCPUs = min(machine.usableCPUCount, CurrentProcess.cpuBudget)
+    topology = machine.topology
     let count = workers ?? usableCPUs
     try Self.check(configuration, workers: count)
+    var configuration = configuration
+    configuration.processOptions.memoryPolicy =
+      try MemoryBinding.checked(configuration.processOptions.memoryPolicy)
     do {
       slots = Mutex(WorkerSlots(try placement.plan(workers: count, on: machine.topology)))
     } catch {

@@ -17,12 +17,22 @@ extension WorkerChannel {
     let label = pool.configuration.forwardsOutput ? "\(pool.workerName(index)): " : nil
     let standardOutput = try ChildStream.standardOutput(ofWorker: options.standardOutput, label)
     let standardError = try ChildStream.standardError(ofWorker: options.standardError, label)
-    let submissions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
+    // Before anything touches it. Both sides' memory: the worker is the one that does most with it.
+    let node = MemoryBinding.node(of: cpus, pool.topology)
+    let submissions = try check(
+      MemoryBinding.createPreferred(on: node) { mproc_segment_create(Sizes.ring, 0, $0) },
+      "a worker's shared memory")
     defer { _ = mproc_close(submissions) }
-    let completions = try check(mproc_segment_create(Sizes.ring, 0), "a worker's shared memory")
+    let completions = try check(
+      MemoryBinding.createPreferred(on: node) { mproc_segment_create(Sizes.ring, 0, $0) },
+      "a worker's shared memory")
     defer { _ = mproc_close(completions) }
-    let argumentArena = try check(mproc_arena_create(Sizes.arena), "a worker's shared memory")
-    let resultArena = mproc_arena_create(Sizes.arena)
+    let argumentArena = try check(
+      MemoryBinding.createPreferred(on: node) { mproc_arena_create(Sizes.arena, $0) },
+      "a worker's shared memory")
+    let resultArena = MemoryBinding.createPreferred(on: node) {
+      mproc_arena_create(Sizes.arena, $0)
+    }
     if resultArena < 0 { _ = mproc_close(argumentArena) }
     try check(resultArena, "a worker's shared memory")
     let argumentReader = mproc_arena_reader(argumentArena)
