@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../CMultiprocessing/crash/crash_internal.h"
 #include "mproc_crash.h"
 
 /* How a child ends. */
@@ -303,6 +304,35 @@ static void a_crash_of_the_handler_keeps_the_first_signal(void)
     }
 }
 
+/* MARK: - Frames */
+
+__attribute__((noinline)) static uintptr_t next_instruction(void)
+{
+    return (uintptr_t)__builtin_return_address(0);
+}
+
+/* As where a function has made room for the arguments of a tail call. */
+static void a_return_address_that_was_moved_is_found(void)
+{
+    static struct mproc_crash_record record;
+    uintptr_t first = next_instruction(), moved = next_instruction();
+    uintptr_t last = next_instruction(), stack[16] = {0};
+    struct mproc__registers registers = {
+        first, (uintptr_t)&stack[2], (uintptr_t)&stack[2], 0};
+
+    stack[2] = (uintptr_t)&stack[6];
+    stack[3] = first;
+    stack[6] = (uintptr_t)&stack[12];
+    stack[7] = 0x12345678; /* what was there before: in no code */
+    stack[10] = moved;
+    stack[13] = last;
+    mproc__walk(&record, &registers);
+    REQUIRE(record.frame_count == 4);
+    REQUIRE(record.frames[1] == first);
+    REQUIRE(record.frames[2] == moved);
+    REQUIRE(record.frames[3] == last);
+}
+
 /* MARK: - Others' handlers */
 
 static void exit_with_code(int signal, siginfo_t *info, void *context)
@@ -431,6 +461,8 @@ const struct check crash_checks[] = {
      of_threads_that_crash_at_once_one_is_recorded_whole, UNDER_SANITIZER},
     {"a crash of the handler keeps the first signal",
      a_crash_of_the_handler_keeps_the_first_signal, UNDER_SANITIZER},
+    {"a return address that was moved is found",
+     a_return_address_that_was_moved_is_found, false},
     {"a handler that comes later wins", a_handler_that_comes_later_wins,
      UNDER_SANITIZER},
     {"a handler that was there comes after the record",

@@ -44,7 +44,7 @@ enum Leaks {
 
   /// Waits for what ends asynchronously: until the condition holds or the counts have stood still for half a
   /// second, for 5 s at most.
-  private static func settle(_ isDone: () -> Bool) async {
+  static func settle(_ isDone: () -> Bool) async {
     var last = Holdings.now()
     var unchanged = 0
     for _ in 0..<100 where !isDone() && unchanged < 10 {

@@ -41,6 +41,7 @@ enum Scenarios {
       case ("forwarding", let method?):
         guard let method = StartMethod(rawValue: method) else { usage() }
         try await Forwarding.run(method)
+      case ("crash-loop", let count?): try await CrashLoop.run(crashes: Int(count) ?? 1_000)
       case ("pins", nil): try await Pins.run()
       case ("numa", nil): try await NUMAMemory.run()
       case ("outlives", nil): try await Outlives.run()
@@ -60,7 +61,7 @@ enum Scenarios {
       "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
         + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
         + " | lifecycle METHOD [DESCRIPTORS MAPPINGS] | inherits FILE | crowd CHILDREN | reaps \(ways) | outlives | fork-hammer FORKS"
-        + " | forwarding METHOD | pins | numa"
+        + " | forwarding METHOD | pins | numa | crash-loop COUNT"
     )
   }
 }

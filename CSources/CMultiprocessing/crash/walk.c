@@ -210,6 +210,22 @@ static void follow_contexts(struct mproc_crash_record *record,
   }
 }
 
+/* The return address of a frame. A function that makes room for the arguments
+ * of a tail call (async ones do) has it some words higher. */
+static uintptr_t caller_of(uintptr_t frame) {
+  uintptr_t caller = mproc__strip(word_at(frame + 8));
+  if (image_of(caller))
+    return caller;
+  for (uintptr_t at = frame + 16; at <= frame + 64; at += 8) {
+    if (!mproc__readable(at, 8))
+      break;
+    uintptr_t word = mproc__strip(word_at(at));
+    if (is_return_address(word))
+      return word;
+  }
+  return caller;
+}
+
 void mproc__walk(struct mproc_crash_record *record,
                  const struct mproc__registers *registers) {
   uint64_t total = 0;
@@ -221,7 +237,7 @@ void mproc__walk(struct mproc_crash_record *record,
   frame &= ~((uintptr_t)1 << 60);
   while (total < MOST_FRAMES && frame % 8 == 0 && frame >= lowest &&
          frame - lowest <= FARTHEST_FRAME && mproc__readable(frame, 16)) {
-    uintptr_t caller = mproc__strip(word_at(frame + 8));
+    uintptr_t caller = caller_of(frame);
     if (caller < SMALLEST_ADDRESS)
       break;
     if (total <= MPROC_CRASH_FRAMES)

@@ -4,9 +4,20 @@ public import Glibc
 
 /// What is known of a process that ended without a result; what is not known is nil.
 ///
-/// A process that is ended by a signal which dumps core (a trap, a bad access, `abort`) writes a record of
-/// it first, in release builds too. Its code may install handlers of its own for these signals; then there
-/// is no record, and no backtrace.
+/// A process that is ended by a signal which dumps core (a trap, a bad access, `abort`) first writes down what
+/// happened to it, in memory that it shares with the application; in release builds too. To be ready for that
+/// costs a process some microseconds at its start, and a task nothing. The report is there with the error; in a
+/// crash loop every crash has one.
+///
+/// There is no such record, and so neither ``backtrace`` nor ``faultAddress`` nor ``residentByteCount``,
+///
+/// * after SIGKILL, whoever sent it, and after `exit`. When the kernel ended the process for want of memory,
+///   ``ranOutOfMemory`` says so, and there is nothing else to know;
+/// * when the process's code has installed a handler of its own for the signal;
+/// * when the stack of another thread than the main one was used up: ``message`` then says that there is no
+///   record, and why. Of a stack overflow of the main thread the backtrace has both ends.
+///
+/// When the stack was overwritten, the backtrace ends where it makes no sense any more.
 public struct CrashReport: Sendable, Hashable, CustomStringConvertible {
   public var processIdentifier: pid_t
   /// The worker's index in its pool; nil for a `ChildProcess`.

@@ -14,9 +14,18 @@ public enum StartMethod: String, Sendable, CaseIterable {
 /// Where a child's standard output or error goes.
 public enum OutputDestination: Sendable, Hashable {
   /// Where the application's goes.
+  ///
+  /// Standard error passes through the application, which keeps the last 8 KiB for a ``CrashReport``: always
+  /// that of a pool's workers; that of a `ChildProcess` unless the application's own is a terminal, which the
+  /// child then shares, or the child outlives the application. What passes through is written by a thread of
+  /// its own, so it may come after the result of the body that wrote it. While nobody reads the
+  /// application's standard error, processes that write there wait, and nothing else does.
   case inherit
   case discard
   /// To `ChildProcess.standardOutput` or `.standardError`.
+  ///
+  /// In a pool nobody could read it: a standard error is then kept for reports alone, a standard output is
+  /// refused.
   case capture
 }
 

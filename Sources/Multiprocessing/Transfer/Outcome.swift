@@ -31,10 +31,7 @@ enum FailureCoding {
       writer.appendValue(OutcomeTag.remote)
       // Strings cannot fail to encode.
       try? ValueCoding.encode(
-        error as? RemoteError
-          ?? RemoteError(
-            typeName: String(reflecting: type(of: error)), message: String(describing: error)),
-        into: &writer, context: nil)
+        error as? RemoteError ?? RemoteError(error), into: &writer, context: nil)
     }
   }
 

@@ -10,6 +10,8 @@ struct FatalMessageTests {
   func found() {
     let texts = [
       "Main/File.swift:12: Fatal error: Index out of range",
+      "Main/File.swift:12: Fatal error", "Main/File.swift:12: Precondition failed: too small",
+      "Main/File.swift:12: Assertion failed",
       "Fatal error: one line\nand another",
       "Could not cast value of type 'A' (0x1) to 'B' (0x2).",
       "free(): invalid pointer",

@@ -153,7 +153,7 @@ struct PoolRunTests {
         Issue.record("\(String(describing: error))")
         return
       }
-      #expect(remote.typeName.contains("PlainError"))
+      #expect(remote.typeName == "MultiprocessingTests.PlainError")
       #expect(remote.message == "broken(6)")
       #expect(pool.statistics.failed == 3)
       #expect(pool.statistics.crashed == 0)

@@ -49,7 +49,7 @@ struct ChildErrorTests {
       Issue.record("\(String(describing: error))")
       return
     }
-    #expect(remote.typeName.contains("PlainError"))
+    #expect(remote.typeName == "MultiprocessingTests.PlainError")
     #expect(remote.message == "broken(3)")
   }
 

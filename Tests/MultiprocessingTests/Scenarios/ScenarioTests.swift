@@ -98,6 +98,13 @@ struct ScenarioTests {
     }
   }
 
+  @Test("a thousand crashes, each of them reported, leave nothing behind")
+  func crashLoop() throws {
+    let (lines, status) = try Scenario("crash-loop", "1000").finish()
+    #expect(lines.last == "crashes passed", "\(lines)")
+    #expect(status == 0)
+  }
+
   @Test("forty pools, however they end, leave nothing behind")
   func leaks() throws {
     let (lines, status) = try Scenario("leaks", "40").finish()

@@ -15,7 +15,7 @@ enum Fault: String, Codable, Sendable, CaseIterable {
     case .badAccess:
       unsafe UnsafeMutablePointer<Int>(bitPattern: Self.badAddress)?.pointee = 1
     case .abort: Glibc.abort()
-    case .failedCast: print((Box("text") as Any) as! Box<Int>)  // The crash that is asked for.
+    case .failedCast: failCast()
     case .sent: kill(getpid(), SIGBUS)
     case .stackOverflow: print(goDeep(Int(getpid())))
     case .otherThread: inThread { Fault.badAccess.perform() }
@@ -30,7 +30,10 @@ enum Fault: String, Codable, Sendable, CaseIterable {
   }
 
   private func inThread(_ body: @escaping @Sendable () -> Void) {
-    Thread(block: body).start()
+    Thread {
+      try? "beside".write(toFile: "/proc/thread-self/comm", atomically: false, encoding: .utf8)
+      body()
+    }.start()
     while true { sleep(1_000) }
   }
 }
@@ -41,9 +44,16 @@ private struct Box<Value> {
 }
 
 @inline(never)
+private func failCast() {
+  // Which of the two it is shows at run time alone: else the optimiser puts a trap here.
+  let box: Any = unsafe getenv("MPROC_IS_NEVER_SET") == nil ? Box("text") : Box(1)
+  print(box as! Box<Int>)  // The crash that is asked for.
+}
+
+@inline(never)
 private func goDeep(_ n: Int) -> Int {
-  // The result is used after the call, so that each call keeps its frame.
-  n == 0 ? 1 : goDeep(n &+ 1) &+ n
+  // Two operations on the result: with one, the optimiser makes a loop of it.
+  n == 0 ? 1 : (goDeep(n &+ 1) ^ n) &* 3
 }
 
 /// Overwrites the frames of its callers, and then crashes.

@@ -130,16 +130,23 @@ enum Micro {
       workers: 1, configuration: .init { $0.restartLimit = .init(1_000_000, per: .seconds(1)) })
     for crash in [Crash.trap, .killed] {
       var times: [Double] = []
+      var reading: [Double] = []
       for _ in 0..<200 {
         try await pool.warmUp()
+        var last: CrashReport?
         times.append(
           try await time {
             do {
               _ = try await pool.run(crash) { $0.perform() }
-            } catch ProcessError.crashed {}
+            } catch ProcessError.crashed(let report) {
+              last = report
+            }
           })
+        await reading.append(time { _ = last?.backtrace })
       }
       report("a body that ends its worker to its error, \(crash.rawValue)", times)
+      report("  its backtrace as text, after the first", Array(reading.dropFirst()))
+      print("  the first: \(nanoseconds(reading[0])) ns")
     }
     await pool.drain()
   }

@@ -12,12 +12,23 @@ struct BacktraceText {
     let functions = Symbolizer.functions(at: record.frames.map(\.lookupPlace))
     var lines = ["thread \(record.thread) \"\(record.threadName)\":"]
     var number = 0
+    var last: (address: UInt64, count: Int)?
     for (frame, functions) in Self.shown(record.frames, functions) {
       if case .gap(let count) = frame.kind {
         lines.append("   … \(count) more")
         number += Int(clamping: count)
+        last = nil
         continue
       }
+      // A function that calls itself.
+      if let run = last, run.address == frame.address {
+        if run.count > 1 { lines.removeLast() }
+        lines.append("   … \(run.count) more like it")
+        last = (run.address, run.count + 1)
+        number += max(1, functions.count)
+        continue
+      }
+      last = (frame.address, 1)
       for function in functions {
         // The compiler puts the reason of a trap where a function's name is expected.
         if let name = function.name, name.hasPrefix(Self.reasonPrefix) {
@@ -35,8 +46,8 @@ struct BacktraceText {
     text = lines.joined(separator: "\n")
   }
 
-  /// Drops what was found by its look and is not needed, and what lies below an async function: the runtime
-  /// that called it, instead of the functions that await it.
+  /// Drops what was found by its look and is not needed, what lies below an async function (the runtime that
+  /// called it, instead of the functions that await it), and what calls a body here.
   private static func shown(
     _ frames: [CrashFrame], _ functions: [[CrashFunction]]
   ) -> [(CrashFrame, [CrashFunction])] {
@@ -59,6 +70,7 @@ struct BacktraceText {
         }
         isAsync = functions.last?.isAsync == true
       }
+      if !shown.isEmpty, functions.contains(where: \.callsBodies) { break }
       shown.append((frame, functions))
     }
     return shown
@@ -75,6 +87,7 @@ struct BacktraceText {
     let count = String(number)
     var line = String(repeating: " ", count: max(0, 4 - count.count)) + count + " "
     line += "0x" + hexadecimal(frame.address) + " "
+    if case .scanned = frame.kind { line += "[probably] " }
     if function?.isInlined == true { line += "[inlined] " }
     if let name = function?.name {
       line += name

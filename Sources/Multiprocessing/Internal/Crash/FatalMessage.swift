@@ -5,7 +5,8 @@ enum FatalMessage {
 
   /// What the runtimes say before they end a process.
   private static let marks = [
-    "Fatal error: ", "Fatal access conflict detected", "Could not cast value of type ",
+    "Fatal error: ", ": Fatal error", ": Precondition failed", ": Assertion failed",
+    "Fatal access conflict detected", "Could not cast value of type ",
     "terminate called ", ": Assertion `", "free(): ", "malloc(): ", "double free or corruption",
     "corrupted size vs. prev_size", "*** stack smashing detected ***",
     "*** buffer overflow detected ***",

@@ -18,6 +18,8 @@ struct CrashFunction: Sendable {
   var column: Int
   var isInlined: Bool
   var keepsFramePointer: Bool
+  /// Whether the library begins here: what calls a body, or a child's own main function.
+  var callsBodies: Bool
 }
 
 enum Symbolizer {
@@ -109,12 +111,19 @@ extension CrashFunction {
     column = unsafe Int(symbol.column)
     isInlined = unsafe symbol.is_inlined
     keepsFramePointer = unsafe symbol.keeps_frame_pointer
+    callsBodies = linkerName.map(Self.callsBodies) ?? false
   }
 
   private static func demangled(_ name: UnsafePointer<CChar>) -> String {
     guard let text = unsafe mproc_demangle(name) else { return unsafe String(cString: name) }
     defer { unsafe free(text) }
-    return unsafe String(cString: text)
+    let name = unsafe String(cString: text)
+    // The closures of a main.swift: its code has no name.
+    return name.hasSuffix(" in ") ? name + "main.swift" : name
+  }
+
+  private static func callsBodies(_ linkerName: String) -> Bool {
+    linkerName.hasPrefix("$s15Multiprocessing10LoadedBody") || linkerName == "mproc_child_main"
   }
 
   /// The parts that the compiler cuts an async function into: their names end in TY or TQ, a number and "_".

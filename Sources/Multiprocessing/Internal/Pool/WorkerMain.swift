@@ -407,9 +407,7 @@ private final class Worker: @unchecked Sendable {
       writer = reserveOutput()
       writer.appendValue(header)
       FailureCoding.encode(
-        RemoteError(
-          typeName: String(reflecting: type(of: error)), message: "(its text is too long)"),
-        into: &writer, nil)
+        RemoteError(error, message: "(its text is too long)"), into: &writer, nil)
     }
     if isLast, task.flags & TaskHeader.isTraced != 0 {
       appendTimes(&writer, &header)
