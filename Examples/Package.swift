@@ -13,5 +13,6 @@ let package = Package(
     .executableTarget(name: "SquaresAndCubes", dependencies: [multiprocessing]),
     .executableTarget(name: "PoolMap", dependencies: [multiprocessing]),
     .executableTarget(name: "PinnedWorkers", dependencies: [multiprocessing]),
+    .executableTarget(name: "PinnedPipeline", dependencies: [multiprocessing]),
   ]
 )

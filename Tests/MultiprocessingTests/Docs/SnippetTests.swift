@@ -9,6 +9,7 @@ struct SnippetTests {
     "every paragraph of Swift in a document stands in its test, word for word",
     arguments: [
       ("README.md", "ReadmeTests.swift"), ("docs/FromPython.md", "FromPythonTests.swift"),
+      ("docs/Pinning.md", "PinningTests.swift"),
     ])
   func snippetsAreTested(_ document: String, _ test: String) throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
