@@ -67,7 +67,9 @@ let package = Package(
         "ProcessorTopology",
         .product(name: "SystemPackage", package: "swift-system"),
       ],
+      exclude: ["Fixtures"],
       swiftSettings: swiftSettings),
+    .testTarget(name: "MprocTests", dependencies: ["mproc"], swiftSettings: swiftSettings),
     .testTarget(
       name: "MultiprocessingTests",
       dependencies: [

@@ -11,25 +11,30 @@ extension CPUTopology {
   /// thread.
   public static var current: CPUTopology {
     let files = FileTree(root: "/")
-    let allowed = try? KernelAffinity.mask(of: getpid())
+    let limits = Limits(
+      cpus: try? KernelAffinity.mask(of: getpid()),
+      nodes: files.field("Mems_allowed_list", of: "proc/self/status"),
+      quota: CgroupReader(files: files).quota)
     do {
-      return try SysfsReader(files: files).topology(allowed: allowed)
+      return try SysfsReader(files: files).topology(within: limits)
     } catch {
-      let fallback = allowed.flatMap { $0.isEmpty ? nil : $0 } ?? [0]
-      return .flat(fallback, memoryByteCount: SysfsReader(files: files).totalMemory)
+      let fallback = limits.cpus.flatMap { $0.isEmpty ? nil : $0 } ?? [0]
+      return .flat(
+        fallback, memoryByteCount: SysfsReader(files: files).totalMemory, quota: limits.quota)
     }
   }
 
   /// The topology that a copy of a machine's /sys and /proc shows.
   ///
-  /// ``allowed`` is what the recorded process's cpuset allows.
+  /// ``allowed``, ``allowedNodes`` and ``quota`` are what the cgroups of the recorded process allow.
   ///
   /// - Parameter root: The folder that contains `sys` and `proc`.
   /// - Throws: ``TopologyError`` where `root` contains no CPUs or a malformed file.
   public init(root: FilePath) throws(TopologyError) {
     let files = FileTree(root: root)
-    let cpuset = CgroupReader(files: files).cpuset
-    self = try SysfsReader(files: files).topology(allowed: cpuset)
+    let groups = CgroupReader(files: files)
+    self = try SysfsReader(files: files).topology(
+      within: Limits(cpus: groups.cpuset, nodes: groups.memoryNodes, quota: groups.quota))
   }
 
   /// How many CPUs' worth of work this process can do at once: at least 1, at most the CPUs that
@@ -46,6 +51,14 @@ extension CPUTopology {
     max(1, min(allowedCount, quota?.cpuCount ?? .max))
   }
 
+  /// What a process may use of its machine; nil where that is not known: all.
+  struct Limits {
+    var cpus: CPUSet?
+    /// Numbers of nodes.
+    var nodes: CPUSet?
+    var quota: CPUQuota?
+  }
+
   /// The tightest CPU quota on the path from this process's cgroup to the root, if there is one.
   package static func cpuQuota(root: FilePath) -> CPUQuota? {
     CgroupReader(files: FileTree(root: root)).quota
@@ -58,44 +71,22 @@ extension CPUTopology {
     return CgroupReader(files: files).memoryKillFiles.map { files.path($0) }
   }
 
-  /// The CPUs without a scheduling clock tick while they run one thread (nohz_full).
-  package static func tickless(root: FilePath) -> CPUSet {
-    let path = "sys/devices/system/cpu/nohz_full"
-    return (try? FileTree(root: root).list(path)) ?? CPUSet()
-  }
-
   /// A machine of which nothing is known but its CPUs.
-  static func flat(_ cpus: CPUSet, memoryByteCount: Int) -> CPUTopology {
+  static func flat(_ cpus: CPUSet, memoryByteCount: Int, quota: CPUQuota?) -> CPUTopology {
     let cores = cpus.enumerated().map { index, cpu in
       Core(id: index, package: 0, numaNode: 0, kind: .uniform, cpus: [cpu])
     }
     return CPUTopology(
       packages: [Package(id: 0, cpus: cpus)],
       dies: [Die(id: 0, package: 0, cpus: cpus)],
-      numaNodes: [NUMANode(id: 0, cpus: cpus, memoryByteCount: memoryByteCount, distances: [:])],
+      numaNodes: [
+        NUMANode(
+          id: 0, cpus: cpus, memoryByteCount: memoryByteCount, distances: [:], nearestCPUs: cpus)
+      ],
       l3Domains: [], cores: cores,
       cpus: cpus.enumerated().map { index, cpu in
         CPU(id: cpu, core: index, kind: .uniform, isOnline: true, isIsolated: false)
       },
-      allowed: cpus, online: cpus, isolated: [])
-  }
-}
-
-/// A limit on CPU time: so much of each period.
-package struct CPUQuota: Sendable, Hashable {
-  /// CPU time in each period, in microseconds.
-  package var quotaMicroseconds: Int
-  /// The period, in microseconds.
-  package var periodMicroseconds: Int
-
-  /// The limit in CPUs.
-  package var ratio: Double {
-    Double(quotaMicroseconds) / Double(periodMicroseconds)
-  }
-
-  /// The limit in whole CPUs, rounded up, at least 1.
-  package var cpuCount: Int {
-    let (whole, rest) = quotaMicroseconds.quotientAndRemainder(dividingBy: periodMicroseconds)
-    return max(1, whole + (rest > 0 ? 1 : 0))
+      allowed: cpus, online: cpus, isolated: [], quota: quota)
   }
 }

@@ -17,6 +17,8 @@ public struct CPUTopology: Sendable, Hashable, Codable {
   public var numaNodes: [NUMANode]
   /// Groups of CPUs that share a level 3 cache, in the order of their lowest CPU; may be empty.
   public var l3Domains: [CacheDomain]
+  /// Groups of CPUs that share a level 2 cache, in the order of their lowest CPU; may be empty.
+  public var l2Domains: [CacheDomain]
   /// Physical cores, in the order of package, NUMA node, level 3 cache and lowest CPU.
   public var cores: [Core]
   /// All CPUs that are present, by ascending number.
@@ -27,20 +29,36 @@ public struct CPUTopology: Sendable, Hashable, Codable {
   public var online: CPUSet
   /// The CPUs that the kernel keeps free of ordinary work (isolcpus).
   public var isolated: CPUSet
+  /// The CPUs whose clock tick stops while they run one thread (nohz_full).
+  public var tickless: CPUSet
+  /// The CPUs that the kernel has made room for, in sockets that are still empty too.
+  public var possible: CPUSet
+  /// The nodes that this process's memory may come from, ascending: those that have memory and that
+  /// its cpuset allows.
+  public var allowedNodes: [Int]
+  /// The tightest limit on CPU time on the path from this process's cgroup to the root; nil: none.
+  public var quota: CPUQuota?
 
   package init(
     packages: [Package], dies: [Die], numaNodes: [NUMANode], l3Domains: [CacheDomain],
-    cores: [Core], cpus: [CPU], allowed: CPUSet, online: CPUSet, isolated: CPUSet
+    l2Domains: [CacheDomain] = [], cores: [Core], cpus: [CPU], allowed: CPUSet, online: CPUSet,
+    isolated: CPUSet, tickless: CPUSet = [], possible: CPUSet? = nil, allowedNodes: [Int]? = nil,
+    quota: CPUQuota? = nil
   ) {
     self.packages = packages
     self.dies = dies
     self.numaNodes = numaNodes
     self.l3Domains = l3Domains
+    self.l2Domains = l2Domains
     self.cores = cores
     self.cpus = cpus
     self.allowed = allowed
     self.online = online
     self.isolated = isolated
+    self.tickless = tickless
+    self.possible = possible ?? CPUSet(cpus.map(\.id))
+    self.allowedNodes = allowedNodes ?? numaNodes.map(\.id)
+    self.quota = quota
   }
 
   /// The CPU with this number, or nil where it is not present.
@@ -91,11 +109,14 @@ extension CPUTopology {
     /// Relative distances by node number as the firmware gives them (ACPI SLIT, 10 is the node
     /// itself); empty where the kernel gives none.
     public var distances: [Int: Int]
+    /// The CPUs that are nearest to its memory: its own, and for a node without CPUs those that the
+    /// firmware names as its initiators, else those of the nodes at the smallest distance.
+    public var nearestCPUs: CPUSet
   }
 
   /// CPUs that share a cache.
   public struct CacheDomain: Sendable, Hashable, Codable {
-    /// The cache's level, 3 for those of ``CPUTopology/l3Domains``.
+    /// The cache's level: 3 for those of ``CPUTopology/l3Domains``.
     public var level: Int
     /// The cache's size in bytes; 0 where it is not known.
     public var byteCount: Int
@@ -129,6 +150,25 @@ extension CPUTopology {
     public var isOnline: Bool
     /// Whether the kernel keeps it free of ordinary work (isolcpus).
     public var isIsolated: Bool
+  }
+}
+
+/// A limit on CPU time: so much of each period, for all of a process's threads together.
+public struct CPUQuota: Sendable, Hashable, Codable {
+  /// CPU time in each period, in microseconds.
+  public var quotaMicroseconds: Int
+  /// The period, in microseconds.
+  public var periodMicroseconds: Int
+
+  /// The limit in CPUs.
+  package var ratio: Double {
+    Double(quotaMicroseconds) / Double(periodMicroseconds)
+  }
+
+  /// The limit in whole CPUs, rounded up, at least 1.
+  public var cpuCount: Int {
+    let (whole, rest) = quotaMicroseconds.quotientAndRemainder(dividingBy: periodMicroseconds)
+    return max(1, whole + (rest > 0 ? 1 : 0))
   }
 }
 

@@ -121,6 +121,20 @@ struct CgroupTests {
     #expect(CPUTopology.usableCPUCount(allowedCount: 0, quota: nil) == 1)
   }
 
+  @Test("a cpuset limits the nodes that memory may come from")
+  func memoryNodes() throws {
+    let node = "sys/devices/system/node"
+    let machine = [
+      "sys/devices/system/cpu/online": "0-7", "\(node)/node0/cpumap": "f",
+      "\(node)/node1/cpumap": "f0", "\(node)/node2/cpumap": "",
+      "\(node)/node1/meminfo": "Node 1 MemTotal: 0 kB", "proc/self/cgroup": "0::/u\n",
+      "proc/self/mountinfo": unifiedMount,
+    ]
+    #expect(try CPUTopology(files: machine).allowedNodes == [0, 2])
+    let limited = machine.merging(["sys/fs/cgroup/u/cpuset.mems.effective": "1-3\n"]) { $1 }
+    #expect(try CPUTopology(files: limited).allowedNodes == [2])
+  }
+
   @Test("a cpuset limits the allowed CPUs of a recorded machine; an empty file means the parent's")
   func cpusets() throws {
     let machine = [

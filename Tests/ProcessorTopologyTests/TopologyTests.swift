@@ -73,6 +73,68 @@ struct TopologyTests {
     #expect(topology.cores.map(\.numaNode) == [1, 1, 4, 4])
   }
 
+  @Test("a node without CPUs is near its initiators, else near the nodes at the smallest distance")
+  func nearestCPUs() throws {
+    let node = "sys/devices/system/node"
+    let topology = try CPUTopology(files: [
+      "\(cpu)/online": "0-3", "\(node)/node0/cpumap": "3", "\(node)/node1/cpumap": "c",
+      "\(node)/node2/cpumap": "", "\(node)/node2/access0/initiators/node0/x": "",
+      "\(node)/node2/access0/initiators/node1/x": "",
+      "\(node)/node2/access1/initiators/node1/x": "",
+      "\(node)/node3/cpumap": "", "\(node)/node3/distance": "17 28 10 10 20",
+      "\(node)/node4/cpumap": "", "\(node)/has_memory": "0-2,4",
+    ])
+    #expect(topology.numaNodes.map(\.nearestCPUs) == ["0,1", "2,3", "2,3", "0,1", "0-3"])
+    #expect(topology.allowedNodes == [0, 1, 2, 4])
+  }
+
+  @Test("level 2 caches, clock ticks, possible CPUs and dies are read")
+  func furtherFiles() throws {
+    var files = [
+      "\(cpu)/online": "0-3", "\(cpu)/present": "0-3", "\(cpu)/possible": "0-87",
+      "\(cpu)/nohz_full": "2-3",
+    ]
+    for number in 0..<4 {
+      let cache = "\(cpu)/cpu\(number)/cache"
+      for (index, level, type, map) in [
+        (0, 1, "Data", 1 << number), (1, 2, "Instruction", 15),
+        (2, 2, "Unified", number < 2 ? 3 : 12),
+      ] {
+        files["\(cache)/index\(index)/level"] = "\(level)"
+        files["\(cache)/index\(index)/type"] = type
+        files["\(cache)/index\(index)/size"] = "2M"
+        files["\(cache)/index\(index)/shared_cpu_map"] = String(map, radix: 16)
+      }
+      files["\(cpu)/cpu\(number)/topology/die_cpus"] = number < 2 ? "3" : "c"
+    }
+    let topology = try CPUTopology(files: files)
+    #expect(topology.l2Domains.map(\.cpus) == ["0,1", "2,3"])
+    #expect(topology.l2Domains.map(\.byteCount) == [2 << 20, 2 << 20])
+    #expect(topology.l3Domains.isEmpty)
+    #expect(topology.tickless == "2,3")
+    #expect(topology.possible == "0-87")
+    #expect(topology.dies.map(\.cpus) == ["0,1", "2,3"])
+    // A kernel that knows of no dies gives each CPU one.
+    for number in 0..<4 { files["\(cpu)/cpu\(number)/topology/die_cpus"] = "\(1 << number)" }
+    #expect(try CPUTopology(files: files).dies.map(\.cpus) == ["0-3"])
+  }
+
+  @Test("more CPUs than 1024 are read", arguments: [1025, 2048])
+  func manyCPUs(count: Int) throws {
+    let upper = count == 1025 ? ["1"] : [String](repeating: "ffffffff", count: 32)
+    let mask = (upper + [String](repeating: "00000000", count: 32)).joined(separator: ",")
+    let topology = try CPUTopology(files: [
+      "\(cpu)/online": "0-\(count - 1)", "\(cpu)/present": "0-\(count - 1)",
+      "\(cpu)/cpu0/topology/package_cpus_list": "0-1023",
+      "\(cpu)/cpu1024/topology/package_cpus": mask,
+    ])
+    #expect(topology.cores.count == count)
+    #expect(topology.packages.count == 2)
+    #expect(topology.packages.last?.cpus == CPUSet(1024..<count))
+    let plan = try Placement(.compact, binding: .package).plan(workers: count, on: topology)
+    #expect(plan.reduce(CPUSet()) { $0.union($1) } == topology.online)
+  }
+
   @Test(
     "kinds come from the kernel's lists, else from a wide gap between speeds",
     arguments: [

@@ -16,8 +16,19 @@ struct CgroupReader {
 
   /// The CPUs of the process's cpuset; nil where there is none or none can be read.
   var cpuset: CPUSet? {
-    let unifiedNames = ["cpuset.cpus.effective"]
-    let classicNames = ["cpuset.effective_cpus", "effective_cpus", "cpuset.cpus", "cpus"]
+    cpuset(
+      unifiedNames: ["cpuset.cpus.effective"],
+      classicNames: ["cpuset.effective_cpus", "effective_cpus", "cpuset.cpus", "cpus"])
+  }
+
+  /// The numbers of the nodes of the process's cpuset; nil where there is none or none can be read.
+  var memoryNodes: CPUSet? {
+    cpuset(
+      unifiedNames: ["cpuset.mems.effective"],
+      classicNames: ["cpuset.effective_mems", "effective_mems", "cpuset.mems", "mems"])
+  }
+
+  private func cpuset(unifiedNames: [String], classicNames: [String]) -> CPUSet? {
     let sets =
       hierarchy(.unified).compactMap { nearestSet(in: $0, named: unifiedNames) }
       + hierarchy(.controller("cpuset")).compactMap { nearestSet(in: $0, named: classicNames) }

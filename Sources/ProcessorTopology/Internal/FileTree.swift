@@ -38,6 +38,14 @@ struct FileTree {
     }
   }
 
+  /// The list after "`label`:" in a file of labelled lines; nil where there is none.
+  func field(_ label: String, of name: String) -> CPUSet? {
+    for line in (text(name) ?? "").split(separator: "\n") where line.hasPrefix("\(label):") {
+      return try? CPUSet(line.dropFirst(label.count + 1))
+    }
+    return nil
+  }
+
   /// The CPUs of a file in mask form: hexadecimal groups of 32 bits, the highest first.
   func mask(_ name: String) throws(TopologyError) -> CPUSet? {
     guard let text = text(name) else { return nil }

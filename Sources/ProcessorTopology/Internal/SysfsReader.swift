@@ -8,32 +8,34 @@ internal import SystemPackage
 
 struct SysfsReader {
   let files: FileTree
-  private let cpuFolder = "sys/devices/system/cpu"
-  private let nodeFolder = "sys/devices/system/node"
+  let cpuFolder = "sys/devices/system/cpu"
+  let nodeFolder = "sys/devices/system/node"
 
   init(files: FileTree) {
     self.files = files
   }
 
-  /// - Parameter allowed: What the process may use; nil: all that is online.
-  func topology(allowed: CPUSet?) throws(TopologyError) -> CPUTopology {
+  /// - Parameter limits: What the process may use; nil in it: all that is online.
+  func topology(within limits: CPUTopology.Limits) throws(TopologyError) -> CPUTopology {
     let (present, online) = try readCPUs()
     let isolated = try files.list("\(cpuFolder)/isolated") ?? CPUSet()
     let packages = try readPackages(online)
     let nodes = try readNodes(online)
-    let l3Domains = try readCaches(level: 3, online)
-    let cores = try readCores(online, packages: packages, nodes: nodes, caches: l3Domains)
+    let caches = try readCaches(online)
+    let cores = try readCores(online, packages: packages, nodes: nodes, caches: caches.l3)
     return CPUTopology(
-      packages: packages, dies: try readDies(online, packages: packages), numaNodes: nodes,
-      l3Domains: l3Domains, cores: cores,
+      packages: packages, dies: try readDies(online, packages: packages, cores: cores),
+      numaNodes: nodes, l3Domains: caches.l3, l2Domains: caches.l2, cores: cores,
       cpus: describe(present, online: online, isolated: isolated, cores: cores),
-      allowed: allowed.map { $0.intersection(online) } ?? online, online: online,
-      isolated: isolated)
+      allowed: limits.cpus.map { $0.intersection(online) } ?? online, online: online,
+      isolated: isolated, tickless: try files.list("\(cpuFolder)/nohz_full") ?? CPUSet(),
+      possible: (try files.list("\(cpuFolder)/possible") ?? present).union(present),
+      allowedNodes: try nodesWithMemory(nodes, within: limits.nodes), quota: limits.quota)
   }
 
   /// MemTotal of /proc/meminfo in bytes; 0 where it is not known.
   var totalMemory: Int {
-    memory(in: files.text("proc/meminfo"))
+    memory(in: files.text("proc/meminfo")) ?? 0
   }
 }
 
@@ -109,13 +111,18 @@ extension SysfsReader {
   }
 
   private func readDies(
-    _ online: CPUSet, packages: [CPUTopology.Package]
+    _ online: CPUSet, packages: [CPUTopology.Package], cores: [CPUTopology.Core]
   ) throws(TopologyError) -> [CPUTopology.Die] {
     let packageOf = index(packages.map { ($0.id, $0.cpus) })
+    let coreOf = index(cores.map { ($0.id, $0.cpus) })
     let dies = try groups(of: online, inTopologyFiles: ["die_cpus", "die_cpus_list"]) { cpu in
       packages[packageOf[cpu] ?? 0].cpus
     }
-    return dies.enumerated().map { id, cpus in
+    // A kernel that knows of no dies (a die_id of -1) gives each CPU one of its own.
+    let areKnown = dies.contains { die in
+      die.contains { coreOf[$0] != coreOf[die.lowest ?? 0] }
+    }
+    return (areKnown ? dies : packages.map(\.cpus)).enumerated().map { id, cpus in
       CPUTopology.Die(id: id, package: packageOf[cpus.lowest ?? 0] ?? 0, cpus: cpus)
     }
   }
@@ -135,88 +142,5 @@ extension SysfsReader {
       result.append(group)
     }
     return result
-  }
-
-  private func readCaches(
-    level: Int, _ online: CPUSet
-  ) throws(TopologyError) -> [CPUTopology.CacheDomain] {
-    var result: [CPUTopology.CacheDomain] = []
-    var remaining = online
-    for cpu in online where remaining.contains(cpu) {
-      guard let folder = cacheFolder(of: cpu, level: level) else { continue }
-      var group = try files.cpus(["shared_cpu_map", "shared_cpu_list"].map { "\(folder)/\($0)" })
-      // An empty mask: the cache belongs to the CPU's own core.
-      if group?.isEmpty ?? true {
-        let topology = "\(cpuFolder)/cpu\(cpu)/topology"
-        group = try files.cpus(["\(topology)/core_cpus", "\(topology)/thread_siblings"])
-      }
-      var cpus = (group ?? CPUSet()).intersection(remaining)
-      cpus.insert(cpu)
-      remaining.subtract(cpus)
-      let size = byteCount(files.text("\(folder)/size") ?? "")
-      result.append(CPUTopology.CacheDomain(level: level, byteCount: size, cpus: cpus))
-    }
-    return result
-  }
-
-  private func cacheFolder(of cpu: Int, level: Int) -> String? {
-    var number = 0
-    while true {
-      let folder = "\(cpuFolder)/cpu\(cpu)/cache/index\(number)"
-      guard let found = files.integer("\(folder)/level") else { return nil }
-      if found == level, files.text("\(folder)/type") != "Instruction" { return folder }
-      number += 1
-    }
-  }
-
-  /// "32768K" in bytes.
-  private func byteCount(_ text: String) -> Int {
-    let units = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30]
-    let digits = text.prefix { $0.isNumber }
-    guard let number = Int(digits), number < 1 << 32 else { return 0 }
-    return number * (units[String(text.dropFirst(digits.count))] ?? 1)
-  }
-}
-
-// MARK: - NUMA nodes
-
-extension SysfsReader {
-  private func readNodes(_ online: CPUSet) throws(TopologyError) -> [CPUTopology.NUMANode] {
-    let numbers = files.numbers(in: nodeFolder, after: "node")
-    guard !numbers.isEmpty else {
-      return [
-        CPUTopology.NUMANode(id: 0, cpus: online, memoryByteCount: totalMemory, distances: [:])
-      ]
-    }
-    var nodes: [CPUTopology.NUMANode] = []
-    for number in numbers {
-      let folder = "\(nodeFolder)/node\(number)"
-      let cpus = try files.cpus(["\(folder)/cpumap", "\(folder)/cpulist"]) ?? CPUSet()
-      nodes.append(
-        CPUTopology.NUMANode(
-          id: number, cpus: cpus.intersection(online),
-          memoryByteCount: memory(in: files.text("\(folder)/meminfo")),
-          distances: distances(in: files.text("\(folder)/distance"), of: numbers)))
-    }
-    return nodes
-  }
-
-  /// A row of the distance table names no nodes: its columns are the online nodes, ascending.
-  private func distances(in row: String?, of nodes: [Int]) -> [Int: Int] {
-    let columns = (row ?? "").split(separator: " ").compactMap { Int($0) }
-    guard columns.count == nodes.count else { return [:] }
-    return Dictionary(uniqueKeysWithValues: zip(nodes, columns))
-  }
-
-  /// "MemTotal: 94789 kB" or "Node 0 MemTotal: 94789 kB" in bytes.
-  private func memory(in meminfo: String?) -> Int {
-    for line in (meminfo ?? "").split(separator: "\n") {
-      let fields = line.split { $0 == " " || $0 == "\t" }
-      guard let label = fields.firstIndex(of: "MemTotal:"), label + 1 < fields.count,
-        let kilobytes = Int(fields[label + 1]), kilobytes < 1 << 50
-      else { continue }
-      return kilobytes << 10
-    }
-    return 0
   }
 }

@@ -56,7 +56,9 @@ struct MadeUpMachine: Sendable, CustomTestStringConvertible {
           nodeCPUs.formUnion(cacheCPUs)
         }
         nodes.append(
-          .init(id: nodes.count, cpus: nodeCPUs, memoryByteCount: 1 << 30, distances: [:]))
+          .init(
+            id: nodes.count, cpus: nodeCPUs, memoryByteCount: 1 << 30, distances: [:],
+            nearestCPUs: nodeCPUs))
         packageCPUs.formUnion(nodeCPUs)
       }
       packages.append(.init(id: packageID, cpus: packageCPUs))
