@@ -56,6 +56,7 @@ let package = Package(
     .executableTarget(
       name: "mproc",
       dependencies: [
+        "CMultiprocessing",
         "ProcessorTopology",
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -2,7 +2,7 @@
 // mask is the kernel's state, nothing is kept here. Threads and processes that the calling thread
 // makes later inherit its mask.
 
-internal import SystemPackage
+package import SystemPackage
 
 /// The calling thread's CPU mask.
 public enum CPUAffinity {
@@ -47,6 +47,17 @@ public enum CPUAffinity {
       let reason = error == .invalidArgument ? refusal(of: lowest) : error.description
       throw .unavailable(cpu: lowest, reason: reason)
     }
+  }
+
+  /// The mask of thread `threadID`; a process's number is its first thread.
+  package static func mask(ofThread threadID: Int32) throws(Errno) -> CPUSet {
+    try KernelAffinity.mask(of: threadID)
+  }
+
+  /// Binds thread `threadID` and reads its mask back, which is narrower where the kernel dropped a CPU.
+  package static func set(_ cpus: CPUSet, ofThread threadID: Int32) throws(Errno) -> CPUSet {
+    try KernelAffinity.set(cpus, of: threadID)
+    return try KernelAffinity.mask(of: threadID)
   }
 
   /// The error for a mask that was read back as `effective`, with the reason for each lost CPU.

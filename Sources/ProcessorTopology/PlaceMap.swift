@@ -12,10 +12,11 @@ struct PlaceMap {
     var package: Int
     var numaNode: Int
     var l3: Int
+    var l2: Int
 
     /// From the widest domain to the narrowest.
     var path: [Int] {
-      [package, numaNode, l3]
+      [package, numaNode, l3, l2]
     }
   }
 
@@ -35,7 +36,8 @@ struct PlaceMap {
       // Cores without a level 3 cache: those of one NUMA node form a domain of their own.
       return Core(
         cpus: cpus, package: core.package, numaNode: core.numaNode,
-        l3: l3 ?? topology.l3Domains.count + core.numaNode)
+        l3: l3 ?? topology.l3Domains.count + core.numaNode,
+        l2: topology.l2Domains.firstIndex { $0.cpus.contains(lowest) } ?? topology.l2Domains.count)
     }.sorted { left, right in
       (left.path + [left.cpus.lowest ?? 0])
         .lexicographicallyPrecedes(right.path + [right.cpus.lowest ?? 0])
@@ -117,7 +119,7 @@ extension PlaceMap {
   /// `count` of `places`, fairly shared among the domains at `depth`, in the order of places.
   private func spread(_ count: Int, over places: [Place], depth: Int) -> [Place] {
     if count == places.count { return places }
-    guard depth < 3 else { return evenly(count, of: places.count).map { places[$0] } }
+    guard depth < 4 else { return evenly(count, of: places.count).map { places[$0] } }
     let domains = grouped(places) { $0.core.path[depth] }
     let shares = Self.shares(of: count, capacities: domains.map(\.count))
     return zip(domains, shares).flatMap { spread($1, over: $0, depth: depth + 1) }

@@ -8,13 +8,13 @@
 /// `Placement(.perL3, binding: .l3)`.
 public struct Placement: Sendable, Hashable {
   /// Which place the next worker takes. Places are counted in cores, in the order of package, NUMA
-  /// node, level 3 cache, core.
+  /// node, level 3 cache, level 2 cache where cores share one, core.
   public enum Distribution: String, Sendable, Hashable, CaseIterable {
     /// Next to each other (OpenMP's "close"): no new core, cache, node or package while the current
     /// one has room.
     case compact
     /// As far apart as the number of workers allows (OpenMP's "spread"): the numbers of workers in
-    /// two packages, and in two nodes or caches of one parent, differ by at most one as far as
+    /// two packages, and in two nodes or caches (of level 3 and 2) of one parent, differ by at most one as far as
     /// their sizes allow. Neighbouring workers are neighbours on the machine.
     case spread
     /// One on each core in turn.

@@ -66,7 +66,7 @@ public struct NamedPlacement: Sendable, Hashable {
     case "none": return NamedPlacement(name: "none", placement: .none)
     case "automatic": return NamedPlacement(name: "automatic", placement: .automatic)
     default:
-      guard let distribution = Placement.Distribution(rawValue: String(item)) else {
+      guard let distribution = Placement.Distribution(name: String(item)) else {
         throw malformed(text, item)
       }
       return NamedPlacement(name: String(item), placement: Placement(distribution))

@@ -38,6 +38,12 @@ final class Run {
     process.standardOutput = output
     process.standardError = errors
     process.standardInput = input
+    // Threads of Dispatch, where tests run, block signals, and a process starts with the mask of the thread
+    // that starts it.
+    var (none, mask) = (sigset_t(), sigset_t())
+    unsafe sigemptyset(&none)
+    unsafe pthread_sigmask(SIG_SETMASK, &none, &mask)
+    defer { unsafe pthread_sigmask(SIG_SETMASK, &mask, nil) }
     try process.run()
   }
 

@@ -9,6 +9,7 @@
 #include "mproc_closure.h"
 #include "mproc_crash.h"
 #include "mproc_image.h"
+#include "mproc_launch.h"
 #include "mproc_memory_policy.h"
 #include "mproc_process.h"
 #include "mproc_arena.h"

@@ -88,7 +88,14 @@ struct RecordedMachine: Sendable, CustomTestStringConvertible {
   /// Unpacks or renders the machine and reads it; once in each run of the tests.
   func topology() throws -> CPUTopology {
     if let known = Self.cache.withLock({ $0[name] }) { return known }
-    let topology = try withTemporaryTree { root in
+    let topology = try withFiles { try CPUTopology(root: $0) }
+    Self.cache.withLock { $0[name] = topology }
+    return topology
+  }
+
+  /// Calls `body` with the folder of the machine's files, unpacked or rendered.
+  func withFiles<R>(_ body: (FilePath) throws -> R) throws -> R {
+    try withTemporaryTree { root in
       let folder = try root.appending(expected().name)
       let archive = values.deletingPathExtension().appendingPathExtension("tar.gz")
       if FileManager.default.fileExists(atPath: archive.path) {
@@ -97,10 +104,8 @@ struct RecordedMachine: Sendable, CustomTestStringConvertible {
         let script = Self.folder.appendingPathComponent("render-sysfs")
         try run("python3", script.path, values.path, folder.string)
       }
-      return try CPUTopology(root: folder)
+      return try body(folder)
     }
-    Self.cache.withLock { $0[name] = topology }
-    return topology
   }
 
   private func run(_ command: String...) throws {
