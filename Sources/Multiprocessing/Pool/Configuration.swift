@@ -73,11 +73,13 @@ extension ProcessPool {
     /// The workers are copies of that process: they find what it has made in globals and `static let`s, and
     /// share its memory until one of them writes to it. The body is synchronous and must leave no thread
     /// behind; where it does, or with `.spawn`, each worker runs it itself, before anything else. Pools with
-    /// equal environments and equal preload bodies, arguments included, share a server. What the body throws,
+    /// equal environments (the variables of `threadsPerWorker` are part of them) and equal preload bodies,
+    /// arguments included, share a server. What the body throws,
     /// or how it ends its process, is thrown by `ProcessPool.init`.
     public var preload: WorkerBody?
     public var waiting: Waiting = .adaptive
-    /// Sets OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS and their like in the workers.
+    /// Sets OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, MKL_NUM_THREADS and their like in the workers, each where the
+    /// environment does not. nil: the CPUs of the narrowest mask when all workers are bound, else not set.
     public var threadsPerWorker: Int?
     /// How each worker starts. Its affinity is the placement's, its start method `startMethod`.
     public var processOptions = ProcessOptions()

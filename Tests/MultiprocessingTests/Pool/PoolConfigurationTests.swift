@@ -141,6 +141,26 @@ struct PoolConfigurationTests {
     }
   }
 
+  @Test("without a number the thread counts follow the masks; the environment's own stay")
+  func threadsFollowMasks() async throws {
+    let cpus = CPUTopology.current.allowed
+    let all = Placement.explicit([cpus])
+    for (placement, expected) in [
+      (all, "\(cpus.count)"), (.explicit([cpus, CPUSet(cpus.prefix(1))]), "1"), (.none, nil),
+    ] as [(Placement, String?)] {
+      let configuration = ProcessPool.Configuration {
+        $0.processOptions.environment = ["MKL_NUM_THREADS": "9"]
+      }
+      try await withProcessPool(workers: 2, placement: placement, configuration: configuration) {
+        pool async throws in
+        let environment = try await pool.run { ProcessInfo.processInfo.environment }
+        #expect(environment["OMP_NUM_THREADS"] == expected)
+        #expect(environment["OPENBLAS_NUM_THREADS"] == expected)
+        #expect(environment["MKL_NUM_THREADS"] == "9")
+      }
+    }
+  }
+
   @Test(
     "every way of waiting gives the same results", arguments: startMethods,
     ProcessPool.Configuration.Waiting.allCases)

@@ -63,6 +63,8 @@ struct PoolPreloadTests {
       let path = directory + "/log"
       try await withPool(.forkServer, workers: 3) {
         $0.preload = WorkerBody(1_000, path, body: load)
+        // Else it follows the masks, which are others with another number of workers.
+        $0.threadsPerWorker = 1
       } body: { pool in
         let seen = try await pool.broadcast {
           loaded.withLock { [$0.numbers.count, $0.numbers.last ?? -1, Int($0.process)] }
@@ -83,6 +85,7 @@ struct PoolPreloadTests {
         for (count, runs) in [(1_000, 1), (10, 2)] {
           try await withPool(.forkServer, workers: 2) {
             $0.preload = WorkerBody(count, path, body: load)
+            $0.threadsPerWorker = 1
           } body: { other in
             let seen = try await other.run { loaded.withLock { $0.numbers.count } }
             #expect(seen == count)

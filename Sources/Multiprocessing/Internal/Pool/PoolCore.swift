@@ -57,11 +57,13 @@ final class PoolCore: Sendable {
     var configuration = configuration
     configuration.processOptions.memoryPolicy =
       try MemoryBinding.checked(configuration.processOptions.memoryPolicy)
+    let plan: [CPUSet]
     do {
-      slots = Mutex(WorkerSlots(try placement.plan(workers: count, on: machine.topology)))
+      plan = try placement.plan(workers: count, on: machine.topology)
     } catch {
       throw .invalidConfiguration("\(error)")
     }
+    slots = Mutex(WorkerSlots(plan))
     let log = PoolLog(configuration.logger)
     self.log = log
     trace = try configuration.trace.map { path throws(ProcessError) in
@@ -76,7 +78,8 @@ final class PoolCore: Sendable {
     self.configuration = configuration
     inProcess = configuration.execution == .inProcess ? InProcessRunner() : nil
     environment = ChildEnvironment(
-      configuration.processOptions.environment, defaults: Self.threadLimits(configuration))
+      configuration.processOptions.environment,
+      defaults: Self.threadLimits(configuration.threadsPerWorker ?? Self.narrowest(plan)))
     preload = if let body = configuration.preload { try Preload(body) } else { nil }
     reactor = try Reactor.shared()
     bell = try Multiprocessing.check(mproc_eventfd(), "eventfd")
@@ -145,9 +148,15 @@ final class PoolCore: Sendable {
     }
   }
 
-  /// What OpenMP and the common BLAS libraries read when they are loaded.
-  private static func threadLimits(_ configuration: ProcessPool.Configuration) -> [String: String] {
-    guard let threads = configuration.threadsPerWorker else { return [:] }
+  /// How many CPUs every worker has, where all are bound.
+  private static func narrowest(_ plan: [CPUSet]) -> Int? {
+    plan.map(\.count).min().flatMap { $0 > 0 ? $0 : nil }
+  }
+
+  /// What OpenMP and the common BLAS libraries read when they are loaded. A fork server loads them before it
+  /// forks, so they count the CPUs that the application has, not those of the worker.
+  private static func threadLimits(_ threads: Int?) -> [String: String] {
+    guard let threads else { return [:] }
     let names = [
       "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
       "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
