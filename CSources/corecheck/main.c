@@ -121,7 +121,7 @@ int main(int argc, char **argv)
         layout_checks, ring_checks, corrupt_checks,
         arena_checks, hostile_checks, kill_checks, preempt_checks,
         lifeline_checks, mutant_checks, crash_checks, symbols_checks,
-        stress_checks, server_checks,
+        stress_checks, server_checks, watched_checks,
     };
     const char *filter;
     int failed = 0, count = 0;

@@ -31,7 +31,10 @@
 #endif
 
 #define EXIT_STATUS 7
-#define ANSWER_MS 100
+/* For an answer: a server that is stopped gives none, one that is killed is
+ * gone. */
+#define STOPPED_MS 100
+#define ANSWER_MS 10000
 #define STOPS 60 /* more than a start takes */
 
 enum blow { KILL, STOP };
@@ -109,7 +112,7 @@ static void close_server(struct mproc_server *server)
     mproc_private_close(server->exits);
     mproc_private_close(server->process.control);
     mproc_private_close(server->process.lifeline);
-    close(server->process.pidfd);
+    mproc_pidfd_close(server->process.pidfd);
 }
 
 /* The thread beside the main one. */
@@ -217,7 +220,9 @@ static int start_struck(struct trial *trial, struct tracer *tracer,
     while (!atomic_load(&tracer->is_ready))
         usleep(50);
     int result = mproc_server_fork(server, &trial->start, outlives, 1,
-                                   ANSWER_MS, &process);
+                                   tracer->blow == STOP ? STOPPED_MS
+                                                        : ANSWER_MS,
+                                   &process);
     if (result == 0) {
         REQUIRE(mproc_wait_readable(process.pidfd, 10000) == 1);
         REQUIRE(*trial->count == 1);

@@ -176,11 +176,15 @@ int mproc_server_fork(const struct mproc_server *server,
 int mproc_server_signal_group(const struct mproc_server *server,
                               uint64_t serial, int signal);
 
-/* A pidfd of a process that has not been reaped, close-on-exec. */
-int mproc_pidfd_open(int32_t pid);
-/* A pidfd of the process that started this one and holds the other end of the
- * socket `control`; -ESRCH when it has ended. parent 0: in a process that is
- * nobody's child here, whatever started it. */
+/* 1: the kernel, and the container around this process, let processes be held
+ * by pidfds; 0: they refuse (ENOSYS, EPERM). Then no server can be used, and a
+ * child's `pidfd` is a pipe that becomes readable when the child has ended; all
+ * that follows takes it too. Looked up once. */
+int mproc_pidfds_granted(void);
+int mproc_pidfd_close(int pidfd);
+/* A pidfd of the process `parent` that started this one; -ESRCH when it has
+ * ended. It holds the other end of the socket `control`, or, where that is -1,
+ * getppid() has told its number. */
 int mproc_parent_open(int32_t parent, int control);
 
 /* Signals one process; -ESRCH when it has ended. */
@@ -195,11 +199,11 @@ int mproc_pidfd_is_stopped(int pidfd);
 /* Ends what is left of the group of our own ended child and reaps it; -ECHILD
  * when somebody else has. `status` as waitpid's. */
 int mproc_reap(int32_t pid, int pidfd, int *status);
-/* Sends `signal` to the group of our own child, which must not be reaped yet. */
+/* Sends `signal` to the group of our own child, which must not be reaped. */
 int mproc_signal_group(int32_t pid, int pidfd, int signal);
 /* The status of an ended process that is not ours to reap: known before it is
- * reaped, and from Linux 6.15 on also after that, else -ENODATA. -EAGAIN: ask
- * again later. */
+ * reaped, and from Linux 6.15 on also after that, else -ENODATA, as always
+ * where pidfds are refused. -EAGAIN: ask again later. */
 int mproc_pidfd_status(int pidfd, int *status);
 
 /* The name that this program was started by, without its folder. */

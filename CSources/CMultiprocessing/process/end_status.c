@@ -87,6 +87,8 @@ static int zombie_status(int pidfd, int *status) {
 }
 
 int mproc_pidfd_status(int pidfd, int *status) {
+  if (mproc__is_watched(pidfd))
+    return -ENODATA;
   /* It may be reaped between the two questions. */
   for (int attempt = 0; attempt < 2; attempt++) {
     struct pidfd_info_v0 info = {.mask = MPROC__PIDFD_INFO_EXIT};

@@ -77,6 +77,7 @@ static _Noreturn void become_copy(const struct mproc_start *start,
     mproc__private_remove(kept[i]);
   mproc__private_unlock_copy();
   mproc__private_close_all();
+  mproc__watched_forget();
   if (!pass_gate(gate[0]))
     _exit(126);
   mproc__reset_signals();
@@ -147,7 +148,7 @@ int mproc_fork_self(const struct mproc_start *start, bool outlives,
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (result == 0) {
     setpgid(pid, pid);
-    pidfd = mproc_pidfd_open(pid);
+    pidfd = mproc__hold(pid);
     result = pidfd < 0 ? pidfd : open_gate(gate[1]);
   }
   /* The child's end was kept open: for one that was killed meanwhile the write

@@ -2,6 +2,7 @@
 #ifndef MPROC_PROCESS_INTERNAL_H
 #define MPROC_PROCESS_INTERNAL_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,9 +14,28 @@
 
 /* pidfd.c */
 
+/* A pidfd of a process that has not been reaped, close-on-exec. */
+int mproc__pidfd_open(pid_t pid);
+/* A handle of our own child, which is not reaped: a pidfd, or where those are
+ * refused what watched.c has in its place. */
+int mproc__hold(pid_t pid);
 /* Reaps our own child, which is of no use and leaves by itself, and closes its
  * pidfd; -1: there is none. */
 void mproc__reap_failed(pid_t pid, int pidfd);
+
+/* watched.c: our own children where pidfds are refused. The other functions
+ * take only handles for which mproc__is_watched is true. */
+int mproc__watched_open(pid_t pid);
+bool mproc__is_watched(int handle);
+/* -ESRCH when it has been reaped. */
+int mproc__watched_signal(int handle, int signal, bool is_for_group);
+bool mproc__watched_is_stopped(int handle);
+/* Kills what is left of its group, and reaps it once it has ended; -ECHILD when
+ * somebody has. */
+int mproc__watched_reap(int handle, siginfo_t *info);
+int mproc__watched_close(int handle);
+/* In a forked copy, whose children they are not. */
+void mproc__watched_forget(void);
 
 /* child.c */
 

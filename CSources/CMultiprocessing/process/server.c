@@ -71,7 +71,7 @@ static int adopt(struct mproc__server *server, uint64_t serial, pid_t pid,
                  struct mproc__server_child *place) {
   int moved = -1;
   /* Nobody else reaps our children, so the pid cannot be stale. */
-  int pidfd = mproc_pidfd_open(pid);
+  int pidfd = mproc__pidfd_open(pid);
   if (pidfd >= 0)
     moved = mproc__server_move_up(server, pidfd);
   int result = pidfd < 0 ? pidfd

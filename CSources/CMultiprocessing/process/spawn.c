@@ -132,7 +132,7 @@ int mproc_spawn(const struct mproc_start *start, char *const *environment,
     goto failed;
   /* The child waits for its start message, so its pid cannot have been freed
    * unless somebody else reaps our children; then this is -ESRCH. */
-  pidfd = mproc_pidfd_open(request.pid);
+  pidfd = mproc__hold(request.pid);
   result = pidfd < 0 ? pidfd
                      : mproc__send_start(ends.control, start,
                                          ends.child_lifeline);

@@ -75,7 +75,6 @@ extension ChildRun {
     _ request: StartRequest, _ body: ForkedCopy.Body
   ) throws(ProcessError) -> ManagedProcess {
     let reactor = try Reactor.shared()
-    try Pidfds.require()
     // Touched here: a lazy global that another thread had begun to make would never be made in the copy.
     _ = CurrentProcess.isWorker
     var attempt = 1

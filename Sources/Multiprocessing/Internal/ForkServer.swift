@@ -152,7 +152,7 @@ final class ForkServer: Sendable {
     mproc_private_close(server.exits)
     mproc_private_close(server.process.control)
     _ = unsafe mproc_reap(server.process.pid, server.process.pidfd, &status)
-    _ = mproc_close(server.process.pidfd)
+    _ = mproc_pidfd_close(server.process.pidfd)
   }
 }
 

@@ -35,6 +35,7 @@ final class ManagedProcess: Sendable {
   }
 
   let pid: pid_t
+  /// Or what is in the place of one where pidfds are refused; readable once the process has ended.
   let pidfd: Int32
   /// The CPUs that the kernel gave it, read back after they were set.
   let effectiveCPUs: CPUSet
@@ -57,7 +58,7 @@ final class ManagedProcess: Sendable {
   }
 
   deinit {
-    _ = mproc_close(pidfd)
+    _ = mproc_pidfd_close(pidfd)
   }
 
   /// How it was really started.
@@ -298,8 +299,7 @@ extension ManagedProcess {
     _ request: StartRequest, _ environment: ChildEnvironment
   ) throws(ProcessError) -> LaunchedProcess {
     let reactor = try Reactor.shared()
-    try Pidfds.require()
-    if request.options.startMethod == .forkServer,
+    if request.options.startMethod == .forkServer, try Pidfds.areGranted(),
       let (process, server, serial) = try fork(request, environment)
     {
       return LaunchedProcess(process, .server(server, serial: serial), reactor, request)

@@ -4,7 +4,7 @@ internal import CMultiprocessing
 internal import Glibc
 internal import Synchronization
 
-/// The parent's pidfd, and who waits for it.
+/// The parent, and who waits for it.
 final class ParentWatch: Sendable {
   static let shared = ParentWatch()
 
@@ -15,6 +15,7 @@ final class ParentWatch: Sendable {
     var lastWaiter: UInt64 = 0
   }
 
+  private let parent = CurrentProcess.parentProcessIdentifier ?? getppid()
   private let state = Mutex(State())
 
   /// Returns when the parent has ended, or the waiting task is cancelled.
@@ -48,8 +49,7 @@ final class ParentWatch: Sendable {
   }
 
   private func open() {
-    let pidfd = mproc_parent_open(
-      CurrentProcess.parentProcessIdentifier ?? 0, CurrentProcess.control)
+    let pidfd = mproc_parent_open(parent, CurrentProcess.control)
     if pidfd == -ESRCH { return end() }
     guard let reactor = try? Reactor.shared() else { return }
     let box = TokenBox()
@@ -64,7 +64,8 @@ final class ParentWatch: Sendable {
     if let token {
       box.token.withLock { $0 = token }
     } else {
-      // No descriptor to be had: later there may be.
+      // No descriptor to be had: later there may be. Where pidfds are refused there is none, and this looks again
+      // and again.
       if pidfd >= 0 { _ = mproc_close(pidfd) }
       reactor.schedule(after: .milliseconds(100)) { [self] in open() }
     }

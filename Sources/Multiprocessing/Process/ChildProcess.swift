@@ -52,7 +52,8 @@ public final class ChildProcess<Output: Sendable>: Sendable {
     await run.process.exitStatus(within: limit)
   }
 
-  /// The pidfd, owned by this object; readable once the process has ended (poll, epoll).
+  /// A pidfd, owned by this object; readable once the process has ended (poll, epoll). Where the kernel or the
+  /// container refuses pidfds, the end of a pipe of which the same is true.
   public var exitDescriptor: FileDescriptor { FileDescriptor(rawValue: run.process.pidfd) }
 
   /// What the child wrote, where its destination is `.capture`; else ends at once. One consumer.

@@ -3,7 +3,8 @@
 /// How a process comes to life.
 public enum StartMethod: String, Sendable, CaseIterable {
   /// A small copy of the program, stopped before its `main`, forks the process: 0.1 to 0.3 ms whatever
-  /// the application's size. The default.
+  /// the application's size. The default. Where there can be no such copy, because the program's libraries start
+  /// threads or the container refuses pidfds, as `spawn`.
   case forkServer
   /// A copy of the program is executed: 1 to 5 ms.
   case spawn

@@ -109,16 +109,18 @@ struct PoolLogTests {
 
   @Test("workers that retire say why")
   func retirement() async throws {
-    let limited = try await withLog(.forkServer, { $0.maxTasksPerWorker = 1 }) { pool, _ in
+    let limited = try await withLog(startMethods[0], { $0.maxTasksPerWorker = 1 }) { pool, _ in
       for _ in 0..<2 { _ = try await pool.run { 1 } }
     }
     #expect(limited.filter { $0.metadata["reason"] == "maxTasksPerWorker" }.count == 2)
-    let shrunk = try await withLog(.forkServer, workers: 2) { pool, _ in await pool.resize(to: 1) }
+    let shrunk = try await withLog(startMethods[0], workers: 2) { pool, _ in
+      await pool.resize(to: 1)
+    }
     #expect(
       shrunk.filter { $0.metadata["reason"] == "the pool was made smaller" }
         .map { $0.metadata["worker"] }
         == ["1"])
-    let idle = try await withLog(.forkServer, { $0.idleTimeout = .milliseconds(5) }) {
+    let idle = try await withLog(startMethods[0], { $0.idleTimeout = .milliseconds(5) }) {
       pool, handler in
       _ = try await pool.run { 1 }
       try await until { handler.entries.contains { $0.metadata["reason"] == "idleTimeout" } }

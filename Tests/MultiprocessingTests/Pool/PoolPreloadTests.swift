@@ -57,7 +57,9 @@ struct PoolPreloadTests {
     }
   }
 
-  @Test("workers have what the preload body made, and it ran once for all of them")
+  @Test(
+    "workers have what the preload body made, and it ran once for all of them",
+    .enabled(if: hasForkServer, noForkServer))
   func once() async throws {
     try await withTemporaryDirectory { directory in
       let path = directory + "/log"
@@ -111,7 +113,9 @@ struct PoolPreloadTests {
     }
   }
 
-  @Test("after its death the server is started again, with the preload body")
+  @Test(
+    "after its death the server is started again, with the preload body",
+    .enabled(if: hasForkServer, noForkServer))
   func restart() async throws {
     try await withTemporaryDirectory { directory in
       let path = directory + "/log"
@@ -154,7 +158,9 @@ struct PoolPreloadTests {
     }
   }
 
-  @Test("what a preload body makes is shared with its workers until they write")
+  @Test(
+    "what a preload body makes is shared with its workers until they write",
+    .enabled(if: hasForkServer, noForkServer))
   func copyOnWrite() async throws {
     let byteCount = 64 << 20
     try await withPool(.forkServer, workers: 2) {

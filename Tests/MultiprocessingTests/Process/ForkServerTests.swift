@@ -24,7 +24,9 @@ private struct OwnServer {
   }
 }
 
-@Suite("The fork server", .serialized, .timeLimit(.minutes(2)))
+@Suite(
+  "The fork server", .serialized, .timeLimit(.minutes(2)), .enabled(if: hasForkServer, noForkServer)
+)
 struct ForkServerTests {
   /// Whether the kernel tells how a process ended that another has reaped.
   private static let hasExitInfo: Bool = {

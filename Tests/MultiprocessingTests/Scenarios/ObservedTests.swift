@@ -11,7 +11,7 @@ struct ObservedTests {
     let terminal = try PseudoTerminal(columns: columns)
     let scenario = try Scenario("progress", standardError: terminal.terminal)
     let written = try await terminal.readToEnd()
-    let (lines, status) = try scenario.finish()
+    let (lines, status) = try await scenario.finish()
     #expect(lines.last == "progress passed" && status == 0)
     let screen = Screen(columns: columns)
     screen.write(written)
@@ -28,12 +28,12 @@ struct ObservedTests {
   }
 
   @Test("without a terminal a bar is plain lines")
-  func lines() throws {
+  func lines() async throws {
     let output = Pipe()
     let scenario = try Scenario("progress", standardError: output.fileHandleForWriting)
     try output.fileHandleForWriting.close()
     let bytes = try output.fileHandleForReading.readToEnd() ?? Data()
-    let (lines, status) = try scenario.finish()
+    let (lines, status) = try await scenario.finish()
     #expect(lines.last == "progress passed" && status == 0)
     let written = String(decoding: bytes, as: UTF8.self)
     #expect(!written.contains("\r") && written.hasSuffix("\n"))
@@ -46,11 +46,11 @@ struct ObservedTests {
   @Test(
     "what workers print comes out line by line, behind their names",
     arguments: ["forkServer", "spawn"])
-  func forwarding(_ method: String) throws {
+  func forwarding(_ method: String) async throws {
     let errors = Pipe()
     let scenario = try Scenario("forwarding", method, standardError: errors.fileHandleForWriting)
     try errors.fileHandleForWriting.close()
-    let (output, status) = try scenario.finish()
+    let (output, status) = try await scenario.finish()
     let bytes = try errors.fileHandleForReading.readToEnd() ?? Data()
     #expect(status == 0)
     let name = #/job-[01]: /#

@@ -29,12 +29,20 @@ final class Scenario {
     if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
   }
 
-  /// Everything that it and its processes printed, once all have closed the stream, and its exit status.
-  func finish() throws -> (lines: [String], status: Int32) {
-    let bytes = try output.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
-    return (lines, process.terminationStatus)
+  /// Everything that it and its processes printed, once all have closed the stream, and its exit status. Holds no
+  /// thread of Swift's pool while it waits: there are two of them on a machine with two CPUs.
+  func finish() async throws -> (lines: [String], status: Int32) {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread { [output, process] in
+        continuation.resume(
+          with: Result {
+            let bytes = try output.fileHandleForReading.readToEnd() ?? Data()
+            process.waitUntilExit()
+            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+            return (lines.map(String.init), process.terminationStatus)
+          })
+      }
+    }
   }
 
   /// Its first line. Holds no thread while it waits, so that the time limit can end it.
@@ -81,8 +89,8 @@ private func sharedMemoryNames() -> Set<String> {
 @Suite("Scenarios in a process of their own", .serialized, .timeLimit(.minutes(2)))
 struct ScenarioTests {
   @Test("processes and pools work in a program without Foundation")
-  func smoke() throws {
-    let (lines, status) = try Scenario("smoke").finish()
+  func smoke() async throws {
+    let (lines, status) = try await Scenario("smoke").finish()
     #expect(lines.last == "smoke passed")
     #expect(status == 0)
   }
@@ -91,7 +99,7 @@ struct ScenarioTests {
   func sideEffects() async throws {
     try await withTemporaryDirectory { directory in
       let path = directory + "/count"
-      let (lines, status) = try Scenario("side-effects", path).finish()
+      let (lines, status) = try await Scenario("side-effects", path).finish()
       #expect(lines == ["main ran", "side-effects passed"])
       #expect(status == 0)
       #expect(try String(contentsOfFile: path, encoding: .utf8) == "main ran\n")
@@ -99,15 +107,15 @@ struct ScenarioTests {
   }
 
   @Test("a thousand crashes, each of them reported, leave nothing behind")
-  func crashLoop() throws {
-    let (lines, status) = try Scenario("crash-loop", "1000").finish()
+  func crashLoop() async throws {
+    let (lines, status) = try await Scenario("crash-loop", "1000").finish()
     #expect(lines.last == "crashes passed", "\(lines)")
     #expect(status == 0)
   }
 
   @Test("forty pools, however they end, leave nothing behind")
-  func leaks() throws {
-    let (lines, status) = try Scenario("leaks", "40").finish()
+  func leaks() async throws {
+    let (lines, status) = try await Scenario("leaks", "40").finish()
     #expect(lines == ["leaks none"])
     #expect(status == 0)
   }
@@ -115,8 +123,8 @@ struct ScenarioTests {
   @Test(
     "a whole life, twice, leaves what it left the first time",
     arguments: ["forkServer", "spawn", "fork"])
-  func lifecycle(_ method: String) throws {
-    let (lines, status) = try Scenario("lifecycle", method).finish()
+  func lifecycle(_ method: String) async throws {
+    let (lines, status) = try await Scenario("lifecycle", method).finish()
     #expect(lines.last == "lifecycle passed", "\(lines)")
     #expect(status == 0)
   }
@@ -124,8 +132,8 @@ struct ScenarioTests {
   @Test(
     "what workers write to standard error arrives, and holds up nobody else",
     arguments: ["flood", "stuck", "closed", "grandchild", "exit"])
-  func standardError(_ which: String) throws {
-    let (lines, status) = try Scenario("standard-error", which).finish()
+  func standardError(_ which: String) async throws {
+    let (lines, status) = try await Scenario("standard-error", which).finish()
     #expect(lines.last == "standard error passed")
     #expect(status == 0)
   }
@@ -133,9 +141,9 @@ struct ScenarioTests {
   @Test(
     "a worker that the kernel ends for want of memory is told from one that is killed",
     .enabled(if: MemoryGroup.isPossible, "needs a cgroup of its own"))
-  func outOfMemory() throws {
+  func outOfMemory() async throws {
     let group = try MemoryGroup(mebibytes: 300)
-    let (lines, status) = try Scenario("out-of-memory", group.path).finish()
+    let (lines, status) = try await Scenario("out-of-memory", group.path).finish()
     #expect(lines == ["out-of-memory passed"])
     #expect(status == 0)
   }
@@ -173,15 +181,15 @@ struct ScenarioTests {
     scenario.send(SIGSTOP)
     try await Task.sleep(for: .seconds(4))
     scenario.send(SIGCONT)
-    let (lines, status) = try scenario.finish()
+    let (lines, status) = try await scenario.finish()
     #expect(lines.last == "stopped passed", "\(lines)")
     #expect(status == 0)
   }
 
   @Test("in a storm of kills every task ends exactly once", arguments: startMethods)
-  func storm(_ method: StartMethod) throws {
+  func storm(_ method: StartMethod) async throws {
     let tasks = method == .spawn ? "3000" : "10000"
-    let (lines, status) = try Scenario("storm", tasks, "50", method.rawValue).finish()
+    let (lines, status) = try await Scenario("storm", tasks, "50", method.rawValue).finish()
     #expect(lines.last == "storm passed", "\(lines)")
     #expect(status == 0)
   }
@@ -190,7 +198,7 @@ struct ScenarioTests {
   func inherits() async throws {
     try await withTemporaryDirectory { directory in
       let path = directory + "/output"
-      let (lines, status) = try Scenario("inherits", path).finish()
+      let (lines, status) = try await Scenario("inherits", path).finish()
       #expect(lines == ["inherits passed"])
       #expect(status == 0)
       #expect(
@@ -199,8 +207,8 @@ struct ScenarioTests {
   }
 
   @Test("a child among a thousand siblings holds only its own descriptors")
-  func crowd() throws {
-    let (lines, status) = try Scenario("crowd", "1000").finish()
+  func crowd() async throws {
+    let (lines, status) = try await Scenario("crowd", "1000").finish()
     #expect(lines.count == 1 && lines[0].hasPrefix("crowd passed"), "\(lines)")
     #expect(status == 0)
   }
@@ -208,8 +216,8 @@ struct ScenarioTests {
   @Test(
     "an application may handle SIGCHLD, ignore it, or reap every child",
     arguments: ["handler", "ignore", "loop"])
-  func reaps(_ way: String) throws {
-    let (lines, status) = try Scenario("reaps", way).finish()
+  func reaps(_ way: String) async throws {
+    let (lines, status) = try await Scenario("reaps", way).finish()
     #expect(lines == ["reaps passed"])
     #expect(status == 0)
   }
@@ -221,15 +229,15 @@ struct ScenarioTests {
     #expect(listed.count == 3)
     #expect(listed.allSatisfy(isAlive))
     scenario.kill()
-    let (lines, _) = try scenario.finish()
+    let (lines, _) = try await scenario.finish()
     #expect(
       lines.sorted() == ["fork", "forkServer", "spawn"].map { "\($0): the parent has ended" })
     try await until { try scenario.survivors().isEmpty }
   }
 
   @Test("a fork of a busy application gives a result or an error, never a hang")
-  func forkHammer() throws {
-    let (lines, status) = try Scenario("fork-hammer", "300").finish()
+  func forkHammer() async throws {
+    let (lines, status) = try await Scenario("fork-hammer", "300").finish()
     #expect(lines.last == "fork-hammer passed", "\(lines)")
     #expect(status == 0)
   }

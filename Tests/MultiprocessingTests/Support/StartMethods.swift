@@ -1,10 +1,20 @@
 // What the tests of processes and pools share: the start methods, and pools made in one line.
 
+import Foundation
 import Multiprocessing
 import Testing
 
+/// The system call that the container's profile around the tests refuses: Tests/Faults/refused sets it.
+let refusedCall = ProcessInfo.processInfo.environment["MPROC_TEST_REFUSED"]
+
+/// Without pidfds processes are spawned in place of being forked by a server.
+let hasForkServer = refusedCall?.hasPrefix("pidfd") != true
+
+/// Why a test of the server is left out.
+let noForkServer: Comment = "pidfds are refused here, so there is no fork server"
+
 /// The start methods whose bodies travel by name. What holds for one of them must hold for both.
-let startMethods: [StartMethod] = [.forkServer, .spawn]
+let startMethods: [StartMethod] = hasForkServer ? [.forkServer, .spawn] : [.spawn]
 
 extension ProcessOptions {
   init(_ method: StartMethod, _ configure: (inout ProcessOptions) -> Void = { _ in }) {

@@ -76,10 +76,11 @@ extension PoolCore {
     guard let log, configuration.startMethod == .forkServer, method != .forkServer,
       !hasToldOfSpawning.exchange(true, ordering: .relaxed)
     else { return }
-    log.note(
-      .notice,
-      "workers are spawned: the program's libraries start threads, so it has no fork server",
-      ["startMethod": "\(method.rawValue)"])
+    let cause =
+      Pidfds.areRefused
+      ? "the kernel, or this container's profile, refuses pidfds"
+      : "the program's libraries start threads, so it has no fork server"
+    log.note(.notice, "workers are spawned: \(cause)", ["startMethod": "\(method.rawValue)"])
   }
 
   func noteFailedStart(of index: Int, _ error: any Error) {
