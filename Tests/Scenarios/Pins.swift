@@ -10,7 +10,13 @@ enum Pins {
   ]
   private static let bindings: [Placement.Binding] = [.thread, .core, .l3, .numaNode, .package]
 
-  static func run() async throws {
+  /// - Parameter usable: How many CPUs affinity, cpuset and quota leave; nil: not known.
+  static func run(expecting usable: Int?) async throws {
+    if let usable {
+      require(
+        CPUTopology.usableCPUCount == usable,
+        "\(CPUTopology.usableCPUCount) CPUs are usable, not \(usable)")
+    }
     let topology = CPUTopology.current
     var pins = 0
     for distribution in distributions {
@@ -38,7 +44,13 @@ enum Pins {
       for (cpus, wanted) in zip(bound, plan) where !wanted.isEmpty {
         require(cpus == wanted, "\(placement): planned \(wanted), the kernel says \(cpus as Any)")
       }
-      // As the workers themselves see it.
+      // As the workers themselves see it, and the threads that they start.
+      let threads = try await pool.broadcast { () async -> CPUSet in
+        await Task.detached { CPUAffinity.current }.value
+      }
+      for (cpus, wanted) in zip(threads, plan) where !wanted.isEmpty {
+        require(cpus == wanted, "\(placement): planned \(wanted), a thread runs on \(cpus)")
+      }
       let own = try await pool.broadcast { CPUAffinity.current }
       for (cpus, wanted) in zip(own, plan) where !wanted.isEmpty {
         require(cpus == wanted, "\(placement): planned \(wanted), a worker runs on \(cpus)")

@@ -42,7 +42,7 @@ enum Scenarios {
         guard let method = StartMethod(rawValue: method) else { usage() }
         try await Forwarding.run(method)
       case ("crash-loop", let count?): try await CrashLoop.run(crashes: Int(count) ?? 1_000)
-      case ("pins", nil): try await Pins.run()
+      case ("pins", let usable): try await Pins.run(expecting: usable.flatMap { Int($0) })
       case ("numa", nil): try await NUMAMemory.run()
       case ("outlives", nil): try await Outlives.run()
       case ("fork-hammer", let count?): try await ForkHammer.run(forks: Int(count) ?? 300)
@@ -61,7 +61,7 @@ enum Scenarios {
       "usage: Scenarios smoke | stopped | progress | trace FILE | side-effects FILE | leaks POOLS"
         + " | hold \(phases) | storm TASKS KILLS METHOD | standard-error \(cases) | out-of-memory CGROUP"
         + " | lifecycle METHOD [DESCRIPTORS MAPPINGS] | inherits FILE | crowd CHILDREN | reaps \(ways) | outlives | fork-hammer FORKS"
-        + " | forwarding METHOD | pins | numa | crash-loop COUNT"
+        + " | forwarding METHOD | pins [USABLE] | numa | crash-loop COUNT"
     )
   }
 }
