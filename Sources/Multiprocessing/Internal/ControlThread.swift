@@ -1,6 +1,7 @@
 // A child's second thread: it listens to the application while the main thread runs bodies.
 
 internal import CMultiprocessing
+internal import Glibc
 internal import Synchronization
 
 /// Receives the application's commands on the control socket.
@@ -28,14 +29,28 @@ final class ControlThread: Sendable {
     self.cancel = cancel
   }
 
+  /// So often in a row, 10 ms apart, the kernel may have no memory for a message.
+  private static let mostRefusals = 500
+
   private func listen() {
     var command = mproc_command()
+    var refusals = 0
     while true {
       var descriptor: Int32 = -1
       var count: Int32 = 1
       let size = unsafe mproc_receive_message(
         control, &command, MemoryLayout<mproc_command>.size, &descriptor, &count, 0)
-      guard size == MemoryLayout<mproc_command>.size else { return }
+      if size == -Int(ENOMEM) || size == -Int(ENOBUFS), refusals < Self.mostRefusals {
+        // The message is still there.
+        refusals += 1
+        usleep(10_000)
+        continue
+      }
+      refusals = 0
+      if size == 0 { return }  // The application is done with this process.
+      // Without what was lost here, a body could wait for its memory for ever.
+      precondition(
+        size == MemoryLayout<mproc_command>.size, "a command of the application is lost: \(size)")
       switch mproc_command_kind(rawValue: command.kind) {
       case MPROC_COMMAND_CANCEL: cancel(command.number)
       case MPROC_COMMAND_ATTACH where count == 1:
