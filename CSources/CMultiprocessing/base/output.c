@@ -37,12 +37,15 @@ int mproc_file_close(int descriptor) {
   return mproc_close(descriptor);
 }
 
-int mproc_write_at(int descriptor, const void *bytes, size_t size,
-                   uint64_t offset) {
+/* `offset` NULL: where the descriptor stands. */
+static int write_whole(int descriptor, const char *bytes, size_t size,
+                       const uint64_t *offset) {
   size_t done = 0;
   while (done < size) {
-    ssize_t written = pwrite(descriptor, (const char *)bytes + done,
-                             size - done, (off_t)(offset + done));
+    ssize_t written =
+        offset ? pwrite(descriptor, bytes + done, size - done,
+                        (off_t)(*offset + done))
+               : write(descriptor, bytes + done, size - done);
     if (written < 0 && errno == EINTR)
       continue;
     if (written <= 0)
@@ -52,18 +55,13 @@ int mproc_write_at(int descriptor, const void *bytes, size_t size,
   return 0;
 }
 
+int mproc_write_at(int descriptor, const void *bytes, size_t size,
+                   uint64_t offset) {
+  return write_whole(descriptor, bytes, size, &offset);
+}
+
 int mproc_write_now(int descriptor, const void *bytes, size_t size) {
-  size_t done = 0;
-  while (done < size) {
-    ssize_t written = write(descriptor, (const char *)bytes + done,
-                            size - done);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      return written < 0 ? -errno : -EIO;
-    done += (size_t)written;
-  }
-  return 0;
+  return write_whole(descriptor, bytes, size, NULL);
 }
 
 int mproc_terminal_columns(int descriptor) {

@@ -89,18 +89,16 @@ static int zombie_status(int pidfd, int *status) {
 int mproc_pidfd_status(int pidfd, int *status) {
   if (mproc__is_watched(pidfd))
     return -ENODATA;
-  /* It may be reaped between the two questions. */
-  for (int attempt = 0; attempt < 2; attempt++) {
-    struct pidfd_info_v0 info = {.mask = MPROC__PIDFD_INFO_EXIT};
-    int result = ioctl(pidfd, MPROC__PIDFD_GET_INFO, &info);
-    if (result == 0 && info.mask & MPROC__PIDFD_INFO_EXIT) {
-      *status = info.exit_code;
-      return 0;
-    }
-    if (zombie_status(pidfd, status) == 0)
-      return 0;
-    if (result < 0 && number_in_proc(pidfd) <= 0)
-      return -ENODATA;
+  /* Looked at before: one that is reaped during the first question has no
+   * number for the second, and yet the kernel may know. */
+  bool was_reaped = number_in_proc(pidfd) <= 0;
+  struct pidfd_info_v0 info = {.mask = MPROC__PIDFD_INFO_EXIT};
+  int result = ioctl(pidfd, MPROC__PIDFD_GET_INFO, &info);
+  if (result == 0 && info.mask & MPROC__PIDFD_INFO_EXIT) {
+    *status = info.exit_code;
+    return 0;
   }
-  return -EAGAIN;
+  if (was_reaped)
+    return -ENODATA;
+  return zombie_status(pidfd, status);
 }

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,9 +67,10 @@ static struct mproc__server_child *child_with(struct mproc__server *server,
   return NULL;
 }
 
-/* Takes care of a new child: its pidfd, or -errno and it is gone. */
+/* Takes care of a new child: its pidfd, or -errno and it is gone. `control` is
+ * the child's end of its control socket. */
 static int adopt(struct mproc__server *server, uint64_t serial, pid_t pid,
-                 struct mproc__server_child *place) {
+                 int control, struct mproc__server_child *place) {
   int moved = -1;
   /* Nobody else reaps our children, so the pid cannot be stale. */
   int pidfd = mproc__pidfd_open(pid);
@@ -81,8 +83,9 @@ static int adopt(struct mproc__server *server, uint64_t serial, pid_t pid,
     *place = (struct mproc__server_child){serial, pid, moved};
     return moved;
   }
-  /* Its end would not be noticed. It may not lead its group yet. */
-  kill(pid, SIGKILL);
+  /* Its end would not be noticed. Without its control socket it leaves by
+   * itself. */
+  shutdown(control, SHUT_RDWR);
   mproc__reap_failed(pid, moved >= 0 ? moved : pidfd);
   return result;
 }
@@ -101,7 +104,7 @@ static int fork_child(struct mproc__server *server, uint64_t serial,
     return -errno;
   if (pid == 0)
     mproc__server_become_child(server, control);
-  int result = adopt(server, serial, pid, place);
+  int result = adopt(server, serial, pid, control, place);
   if (result < 0)
     return result;
   *pidfd = result;

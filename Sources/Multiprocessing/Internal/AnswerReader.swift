@@ -127,10 +127,18 @@ struct AnswerReader {
       _ = mproc_wait_readable(process.pidfd, 10_000)
     }
     var status: Int32 = 0
-    let isKnown =
-      unsafe mproc_reap(process.pid, process.pidfd, &status) == 0
-      || mproc_pidfd_status(process.pidfd, &status) == 0
-    return isKnown ? ExitStatus(waitStatus: status) : .unknown
+    if unsafe mproc_reap(process.pid, process.pidfd, &status) == 0 {
+      return ExitStatus(waitStatus: status)
+    }
+    // Somebody else reaps it, if the kernel does not by itself: any moment now.
+    for _ in 0..<200 {
+      switch unsafe mproc_pidfd_status(process.pidfd, &status) {
+      case 0: return ExitStatus(waitStatus: status)
+      case -EAGAIN: usleep(5_000)
+      default: return .unknown
+      }
+    }
+    return .unknown
   }
 
   private static func operation(_ step: UInt32, _ options: ProcessOptions) -> String {

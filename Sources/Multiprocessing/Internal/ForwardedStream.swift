@@ -121,7 +121,7 @@ final class ForwardedStream: Sendable {
   @discardableResult
   func drain(isLast: Bool = false) -> String? {
     let (text, hasRest) = state.withLock { state -> (String?, Bool) in
-      state.isEnding = isLast
+      if isLast { state.isEnding = true }
       for _ in 0..<Self.mostChunks {
         guard let chunk = take(&state) else { break }
         keep(chunk, &state)

@@ -106,8 +106,8 @@ extension ProcessPool {
     ///
     /// The name is that of `processOptions` with the worker's index; streams that `processOptions` sends elsewhere
     /// stay there. A line is shown when it has ended, or its process has; one longer than 1 MiB in pieces. Nothing
-    /// says when, but for the application's normal exit, before which all of it is shown: a line may come after
-    /// the result of the body that printed it. Standard output is a pipe for the workers then, also where the
+    /// says when, but for the application's normal exit, before which all of it is shown that is read within
+    /// 2 seconds: a line may come after the result of the body that printed it. Standard output is a pipe for the workers then, also where the
     /// application has a terminal. Without this, workers write to the application's streams by themselves.
     public var forwardsOutput = false
 

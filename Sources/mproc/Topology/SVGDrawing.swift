@@ -121,18 +121,7 @@ extension SVGDrawing {
 
 extension SVGDrawing {
   private func flow(_ blocks: [Block], width: Int) -> Block {
-    var rows: [[Block]] = []
-    var used = 0
-    for block in blocks {
-      if !rows.isEmpty, used + gap + block.width <= width {
-        rows[rows.count - 1].append(block)
-        used += gap + block.width
-      } else {
-        rows.append([block])
-        used = block.width
-      }
-    }
-    return stack(rows.map(row))
+    stack(rows(of: blocks, width: width, gap: gap, measure: \.width).map(row))
   }
 
   private func row(_ blocks: [Block]) -> Block {

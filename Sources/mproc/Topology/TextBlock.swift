@@ -17,18 +17,7 @@ struct TextBlock {
 
   /// The blocks side by side, in as many rows as a width takes; a block that is wider has its own row.
   static func flow(_ blocks: [TextBlock], width: Int, gap: Int) -> TextBlock {
-    var rows: [[TextBlock]] = []
-    var used = 0
-    for block in blocks {
-      if !rows.isEmpty, used + gap + block.width <= width {
-        rows[rows.count - 1].append(block)
-        used += gap + block.width
-      } else {
-        rows.append([block])
-        used = block.width
-      }
-    }
-    return stack(rows.map { row($0, gap: gap) })
+    stack(rows(of: blocks, width: width, gap: gap, measure: \.width).map { row($0, gap: gap) })
   }
 
   private static func row(_ blocks: [TextBlock], gap: Int) -> TextBlock {

@@ -74,14 +74,7 @@ struct PoolCancellationTests {
     try await withPool(method, workers: 1) { pool in
       let flags = try SharedFlags(count: 2)
       let second = try SharedFlags(count: 2)
-      let running = Task {
-        try await pool.run(flags) { (flags: SharedFlags) -> Int in
-          flags[0] = 1
-          while flags[1] == 0 { usleep(500) }
-          return 5
-        }
-      }
-      try await until { flags[0] == 1 }
+      let running = try await holdWorker(of: pool, flags)
       let waiting = Task { try await pool.run(second, body: Self.untilCancelled) }
       try await until { pool.statistics.submitted == 2 }
       waiting.cancel()

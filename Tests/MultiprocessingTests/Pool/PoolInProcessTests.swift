@@ -4,7 +4,7 @@ import Glibc
 import Multiprocessing
 import Testing
 
-@Suite("Serial mode", .timeLimit(.minutes(5)))
+@Suite("Serial mode", .timeLimit(.minutes(2)))
 struct PoolInProcessTests {
   private struct Sad: Error, Codable, Equatable { var number: Int }
 

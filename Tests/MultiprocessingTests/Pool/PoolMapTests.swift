@@ -211,14 +211,7 @@ struct PoolMapTests {
   func everyWorkerBusy(_ method: StartMethod) async throws {
     try await withPool(method, workers: 1) { pool in
       let flags = try SharedFlags(count: 2)
-      let running = Task {
-        try await pool.run(flags) { (flags: SharedFlags) -> Int in
-          flags[0] = 1
-          while flags[1] == 0 { usleep(500) }
-          return 5
-        }
-      }
-      try await until { flags[0] == 1 }
+      let running = try await holdWorker(of: pool, flags)
       let mapped = Task { try await pool.map(0..<100) { $0 + 1 } }
       // Not asking again and again, which would keep a thread from others.
       try await until { pool.statistics.submitted == 2 }

@@ -112,13 +112,14 @@ struct PoolProgressTests {
       await #expect(throws: Odd.self) {
         try await pool.map(0..<1_000) { (n: Int) throws -> Int in
           if n == 7 { throw Odd(number: n) }
+          // The other worker does not get further before the failure is noticed.
+          while n == 500, !Task.isCancelled { usleep(500) }
           return n
         }
       }
       let last = try #require(reports.last)
       #expect(last.failed >= 1)
-      // All of them, where the other worker was done before the failure was noticed.
-      #expect(last.completed >= 8 && last.completed <= 1_000)
+      #expect(last.completed >= 8 && last.completed < 1_000)
     }
   }
 

@@ -39,6 +39,19 @@ func append(_ line: String, to path: String) {
 /// Flags that a body raises and the test sees, or the other way round.
 typealias SharedFlags = SharedArray<Int32>
 
+/// Keeps a worker busy until the second flag is raised, and returns when it is so; then the task's value is 5.
+func holdWorker(of pool: ProcessPool, _ flags: SharedFlags) async throws -> Task<Int, any Error> {
+  let running = Task {
+    try await pool.run(flags) { (flags: SharedFlags) -> Int in
+      flags[0] = 1
+      while flags[1] == 0 { usleep(500) }
+      return 5
+    }
+  }
+  try await until { flags[0] == 1 }
+  return running
+}
+
 /// A file or folder that is gone with the test.
 func withTemporaryDirectory<R>(_ body: (String) async throws -> R) async throws -> R {
   let path = NSTemporaryDirectory() + "mproc-test-" + UUID().uuidString
