@@ -18,5 +18,6 @@
 #include "mproc_segment.h"
 #include "mproc_symbols.h"
 #include "mproc_ring.h"
+#include "mproc_sync.h"
 
 #endif

@@ -31,6 +31,38 @@ static inline void mproc_store_release(uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
+/* MARK: - Sequentially consistent, for words that users share */
+
+static inline uint64_t mproc_load_seq(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+static inline void mproc_store_seq(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+static inline uint64_t mproc_exchange_seq(uint64_t *word, uint64_t value)
+{
+    return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+/* The value before; the exchange was made when that is `expected`. */
+static inline uint64_t mproc_compare_exchange_seq(uint64_t *word,
+                                                  uint64_t expected,
+                                                  uint64_t desired)
+{
+    __atomic_compare_exchange_n(word, &expected, desired, 0, __ATOMIC_SEQ_CST,
+                                __ATOMIC_SEQ_CST);
+    return expected;
+}
+
+static inline uint64_t mproc_add_seq(uint64_t *word, uint64_t value)
+{
+    return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST);
+}
+
 /*
  * Full barrier: no load after it may be satisfied before a store ahead of it
  * is visible. Only sleep/wake needs it; no payload is ordered by it, so

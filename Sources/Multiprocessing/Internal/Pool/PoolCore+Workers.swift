@@ -86,7 +86,7 @@ extension PoolCore {
     if inProcess != nil { return }
     for index in slots.withLock({ $0.claimEmpty(limit) }) {
       // Starting waits for the new process: not on the caller's thread, nor on the reactor's.
-      let started = runOnThread { [self] in start(index) }
+      let started = runOnThread("mproc-starter") { [self] in start(index) }
       if !started { start(index) }
     }
   }
@@ -233,22 +233,4 @@ extension PoolCore {
     sendPending(to: channel)
     noteChange()
   }
-}
-
-/// Runs `body` on a thread of its own; false when there is none to be had.
-private func runOnThread(_ body: @escaping @Sendable () -> Void) -> Bool {
-  final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-  let box = unsafe Unmanaged.passRetained(Box(body))
-  let result = unsafe mproc_thread_start(
-    "mproc-starter",
-    { context in
-      guard let context = unsafe context else { return nil }
-      unsafe Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
-      return nil
-    }, box.toOpaque())
-  if result < 0 { unsafe box.release() }
-  return result >= 0
 }
