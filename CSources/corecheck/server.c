@@ -52,8 +52,9 @@ struct tracer {
 int mproc_child_main(const struct mproc_start *start)
 {
     void *count;
+    size_t mapped;
 
-    if (mproc_map_shared(start->bell, sizeof(uint64_t), &count) < 0)
+    if (mproc_map_shared(start->bell, sizeof(uint64_t), &count, &mapped) < 0)
         return 1;
     atomic_fetch_add((_Atomic uint64_t *)count, 1);
     return EXIT_STATUS;
@@ -176,11 +177,13 @@ struct trial {
 
 static void open_trial(struct trial *trial)
 {
+    size_t mapped;
+
     trial->start = no_options(MPROC_ROLE_CHILD);
     trial->start.bell =
         mproc_memfd("count", sizeof *trial->count, MPROC_NODE_ANY);
     REQUIRE(mproc_map_shared(trial->start.bell, sizeof *trial->count,
-                             (void **)&trial->count) == 0);
+                             (void **)&trial->count, &mapped) == 0);
     REQUIRE(mproc_pipe(trial->holders) == 0);
     trial->start.completions = trial->holders[1];
 }

@@ -132,6 +132,11 @@ int mproc_set_nonblocking(int descriptor) {
              : 0;
 }
 
+int mproc_duplicate(int descriptor) {
+  int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  return copy < 0 ? -errno : copy;
+}
+
 int mproc_close(int descriptor) {
   /* After EINTR Linux has closed the descriptor: never retried. */
   return close(descriptor) < 0 && errno != EINTR ? -errno : 0;
@@ -142,9 +147,9 @@ union control_space {
   struct cmsghdr alignment;
 };
 
-int mproc_send_message(int socket, const struct mproc_piece *pieces,
-                       int piece_count, const int *descriptors,
-                       int descriptor_count) {
+static int send_message(int socket, const struct mproc_piece *pieces,
+                        int piece_count, const int *descriptors,
+                        int descriptor_count, int flags) {
   struct iovec vector[8];
   union control_space control;
   if (piece_count > 8 || descriptor_count < 0 ||
@@ -167,9 +172,33 @@ int mproc_send_message(int socket, const struct mproc_piece *pieces,
   }
   ssize_t sent;
   do
-    sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL | flags);
   while (sent < 0 && errno == EINTR);
   return sent < 0 ? -errno : 0;
+}
+
+int mproc_send_message(int socket, const struct mproc_piece *pieces,
+                       int piece_count, const int *descriptors,
+                       int descriptor_count) {
+  /* What is not sent here cannot be made good later: somebody waits for it. */
+  enum { ATTEMPTS = 100, PAUSE_US = 10000 };
+  int result = 0;
+  for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (attempt > 0)
+      usleep(PAUSE_US);
+    result = send_message(socket, pieces, piece_count, descriptors,
+                          descriptor_count, 0);
+    if (result != -ENOMEM && result != -ENOBUFS)
+      break;
+  }
+  return result;
+}
+
+int mproc_try_send_message(int socket, const struct mproc_piece *pieces,
+                           int piece_count, const int *descriptors,
+                           int descriptor_count) {
+  return send_message(socket, pieces, piece_count, descriptors,
+                      descriptor_count, MSG_DONTWAIT);
 }
 
 ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
@@ -218,8 +247,8 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
   return received;
 }
 
-int mproc_wait_readable(int descriptor, int timeout_ms) {
-  struct pollfd one = {.fd = descriptor, .events = POLLIN};
+static int wait_ready(int descriptor, short events, int timeout_ms) {
+  struct pollfd one = {.fd = descriptor, .events = events};
   uint64_t end = mproc_now_ns() + (uint64_t)timeout_ms * 1000000;
   for (;;) {
     int ready = poll(&one, 1, timeout_ms);
@@ -232,6 +261,14 @@ int mproc_wait_readable(int descriptor, int timeout_ms) {
       timeout_ms = now >= end ? 0 : (int)((end - now + 999999) / 1000000);
     }
   }
+}
+
+int mproc_wait_readable(int descriptor, int timeout_ms) {
+  return wait_ready(descriptor, POLLIN, timeout_ms);
+}
+
+int mproc_wait_writable(int descriptor, int timeout_ms) {
+  return wait_ready(descriptor, POLLOUT, timeout_ms);
 }
 
 void *mproc_semaphore_create(void) {
@@ -261,17 +298,22 @@ uint64_t mproc_now_ns(void) {
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-int mproc_map_shared(int descriptor, size_t size, void **base) {
+int mproc_map_shared(int descriptor, size_t size, void **base,
+                     size_t *mapped_size) {
   struct stat status;
   if (fstat(descriptor, &status) < 0)
     return -errno;
   if (status.st_size < 0 || (uint64_t)status.st_size < size)
     return -EPROTO;
+  /* Of huge pages only whole ones can be unmapped. */
+  if (status.st_blksize > sysconf(_SC_PAGESIZE))
+    size = (size_t)status.st_size;
   void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
                       descriptor, 0);
   if (mapped == MAP_FAILED)
     return -errno;
   *base = mapped;
+  *mapped_size = size;
   return 0;
 }
 

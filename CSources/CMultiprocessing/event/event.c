@@ -26,9 +26,19 @@ int mproc_epoll_create(void) {
   return epoll < 0 ? -errno : epoll;
 }
 
-int mproc_epoll_add(int epoll, int descriptor, uint64_t token) {
-  struct epoll_event event = {.events = EPOLLIN, .data.u64 = token};
+static int add(int epoll, int descriptor, uint64_t token, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.u64 = token};
   return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) < 0 ? -errno : 0;
+}
+
+int mproc_epoll_add(int epoll, int descriptor, uint64_t token) {
+  return add(epoll, descriptor, token, EPOLLIN);
+}
+
+int mproc_epoll_add_once(int epoll, int descriptor, uint64_t token,
+                         bool for_output) {
+  return add(epoll, descriptor, token,
+             (for_output ? EPOLLOUT : EPOLLIN) | EPOLLONESHOT);
 }
 
 int mproc_epoll_remove(int epoll, int descriptor) {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Most descriptors that one message carries. */
-#define MPROC_MESSAGE_DESCRIPTORS 16
+#define MPROC_MESSAGE_DESCRIPTORS 253
 /* Largest message that the sockets here carry in one piece, in bytes. */
 #define MPROC_MESSAGE_BYTES (96 * 1024)
 
@@ -29,11 +29,25 @@ int64_t mproc_eventfd_take(int descriptor);
 /* A sealed-size memfd of `size_bytes`, on a NUMA node or MPROC_NODE_ANY, with
  * the errors of mproc_memory_bind. */
 int mproc_memfd(const char *name, size_t size_bytes, int node);
+/* The same of huge pages, its size rounded up to whole ones; -ENOMEM when not
+ * so many are reserved. */
+int mproc_memfd_huge(const char *name, size_t size_bytes, int node);
+/* Files in /dev/shm, readable and writable by their user: -EINVAL for a name
+ * that cannot be, or is something else's; -EEXIST, -ENOENT. */
+int mproc_named_create(const char *name, size_t size);
+int mproc_named_open(const char *name);
+int mproc_named_unlink(const char *name);
+/* Makes (a `descriptor` below 0) or enlarges a memfd that is mapped at `base`;
+ * on failure it stays as it was. For memory that one process writes and then
+ * hands over. */
+int mproc_memfd_grow(const char *name, int *descriptor, void **base,
+                     size_t old_size, size_t new_size);
 /* A memfd of that size that holds `bytes`. */
 int mproc_memfd_of(const char *name, const void *bytes, size_t size);
-/* Maps all of a descriptor's first `size` bytes, shared and writable; -EPROTO
- * when it has fewer. */
-int mproc_map_shared(int descriptor, size_t size, void **base);
+/* Maps a file, shared and writable, at least `size` bytes of it, -EPROTO when
+ * it has fewer: `mapped_size` is what to unmap, whole pages of the file's. */
+int mproc_map_shared(int descriptor, size_t size, void **base,
+                     size_t *mapped_size);
 int mproc_unmap(void *base, size_t size);
 /* Reads exactly `size` bytes from the start of `descriptor`; -EPROTO when it
  * has fewer. */
@@ -67,6 +81,9 @@ int mproc_write_now(int descriptor, const void *bytes, size_t size);
  * descriptor is none. */
 int mproc_terminal_columns(int descriptor);
 int mproc_close(int descriptor);
+/* A second descriptor of the same file, close-on-exec, beyond the standard
+ * streams. */
+int mproc_duplicate(int descriptor);
 /* The same two, which no forked copy of this process holds: closed with
  * mproc_private_close alone. */
 int mproc_private_socket_pair(int ends[2]);
@@ -74,7 +91,8 @@ int mproc_private_pipe(int ends[2]);
 void mproc_private_close(int descriptor);
 
 /* Sends one message of several pieces with descriptors, which stay the
- * caller's. MSG_NOSIGNAL: a peer that is gone is -EPIPE. */
+ * caller's. MSG_NOSIGNAL: a peer that is gone is -EPIPE. A kernel that has no
+ * memory for the message is asked again for a second. */
 struct mproc_piece {
   const void *bytes;
   size_t size;
@@ -82,6 +100,10 @@ struct mproc_piece {
 int mproc_send_message(int socket, const struct mproc_piece *pieces,
                        int piece_count, const int *descriptors,
                        int descriptor_count);
+/* As above, but a full socket is -EAGAIN and not waited for. */
+int mproc_try_send_message(int socket, const struct mproc_piece *pieces,
+                           int piece_count, const int *descriptors,
+                           int descriptor_count);
 
 /* Receives one message: its size, 0 at the end of the stream. A message that
  * does not fit, or carries more descriptors than fit, is -EPROTO and its
@@ -94,6 +116,8 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
 /* Waits until `descriptor` is readable: 1, 0 when `timeout_ms` passed (-1: no
  * limit), or -errno. A peer that hung up counts as readable. */
 int mproc_wait_readable(int descriptor, int timeout_ms);
+/* The same for room to write; a peer that hung up counts as room. */
+int mproc_wait_writable(int descriptor, int timeout_ms);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t mproc_now_ns(void);
@@ -125,6 +149,9 @@ void mproc_semaphore_wait(void *semaphore);
 /* epoll, level-triggered, each descriptor with a 64-bit token. */
 int mproc_epoll_create(void);
 int mproc_epoll_add(int epoll, int descriptor, uint64_t token);
+/* The same, reported once; `for_output`: when there is room to write. */
+int mproc_epoll_add_once(int epoll, int descriptor, uint64_t token,
+                         bool for_output);
 int mproc_epoll_remove(int epoll, int descriptor);
 /* Fills `tokens` with those that are readable or hung up. */
 int mproc_epoll_wait(int epoll, uint64_t *tokens, int capacity, int timeout_ms);

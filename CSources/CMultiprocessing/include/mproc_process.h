@@ -119,6 +119,7 @@ enum mproc_command_kind {
   MPROC_COMMAND_CANCEL = 1, /* the task `number` */
   MPROC_COMMAND_ATTACH = 2, /* a shared object's memory, with its descriptor */
   MPROC_COMMAND_GO = 3,     /* the start is complete; the core's own */
+  MPROC_COMMAND_DETACH = 4, /* no task will name that object any more */
 };
 struct mproc_command {
   uint32_t kind;

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "mproc_base.h"
 #include "mproc_memory_policy.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -49,21 +50,27 @@ static int reserve(int fd, uint64_t size_bytes)
     return 0;
 }
 
+static int open_file(const char *name, bool *is_memfd)
+{
+    int result = create(name), fd = result;
+
+    *is_memfd = !is_refused(fd);
+    if (!*is_memfd)
+        fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return fd < 0 ? result : fd; /* the first refusal is the one to tell */
+}
+
 int mproc__memfd_create(const char *name, uint64_t size_bytes, bool sparse,
                         int node)
 {
-    bool is_memfd = true;
+    bool is_memfd;
     int fd, result;
 
     if (size_bytes > INT64_MAX)
         return -EFBIG;
-    result = fd = create(name);
-    if (is_refused(fd)) {
-        is_memfd = false;
-        fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    }
+    fd = open_file(name, &is_memfd);
     if (fd < 0)
-        return result; /* the first refusal is the one to tell */
+        return fd;
     result = set_size(fd, size_bytes);
     if (result == 0 && is_memfd &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
@@ -104,4 +111,31 @@ int mproc__memfd_check(int fd, struct stat *status)
     if (seals >= 0 && (seals & F_SEAL_SHRINK) != 0)
         return 0;
     return does_without() ? 0 : -EPROTO;
+}
+
+int mproc_memfd_grow(const char *name, int *descriptor, void **base,
+                     size_t old_size, size_t new_size)
+{
+    bool is_memfd = *descriptor < 0 || fcntl(*descriptor, F_GET_SEALS) >= 0;
+    int fd = *descriptor < 0 ? open_file(name, &is_memfd) : *descriptor;
+    int result = fd < 0 ? fd : set_size(fd, new_size);
+    void *moved;
+
+    if (result == 0 && !is_memfd)
+        result = reserve(fd, new_size);
+    if (result == 0) {
+        moved = *descriptor < 0
+                    ? mmap(NULL, new_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                           fd, 0)
+                    : mremap(*base, old_size, new_size, MREMAP_MAYMOVE);
+        if (moved != MAP_FAILED) {
+            *descriptor = fd;
+            *base = moved;
+            return 0;
+        }
+        result = -errno;
+    }
+    if (*descriptor < 0 && fd >= 0)
+        close(fd);
+    return result;
 }

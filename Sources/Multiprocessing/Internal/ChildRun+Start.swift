@@ -42,11 +42,7 @@ extension ChildRun {
     request.crash = crash
     let process = try ManagedProcess.start(
       request, ChildEnvironment(options.environment, defaults: [:]))
-    for mapping in context.mappings {
-      process.command(
-        MPROC_COMMAND_ATTACH, number: mapping.number, size: UInt64(mapping.byteCount),
-        descriptor: mapping.descriptor)
-    }
+    for descriptor in context.descriptors { process.attach(descriptor) }
     return try ChildRun(
       process, name: request.name, crashPage, standardOutput: output, standardError: error)
   }

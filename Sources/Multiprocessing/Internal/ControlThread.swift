@@ -54,7 +54,8 @@ final class ControlThread: Sendable {
       switch mproc_command_kind(rawValue: command.kind) {
       case MPROC_COMMAND_CANCEL: cancel(command.number)
       case MPROC_COMMAND_ATTACH where count == 1:
-        AttachedMemory.shared.add(command.number, byteCount: Int(command.size), descriptor)
+        SharedDescriptors.shared.attach(command.number, byteCount: Int(command.size), descriptor)
+      case MPROC_COMMAND_DETACH: SharedDescriptors.shared.detach(command.number)
       default: if count == 1 { _ = mproc_close(descriptor) }
       }
     }

@@ -209,7 +209,7 @@ extension ForkServer {
     let witness = CrashWitness(standardError.speech)
     let server = try start(request, environment, context)
     let process = server.server.process
-    preload.sendMappings(to: process.control)
+    preload.sendDescriptors(to: process.control)
     try Preload.checkResult(
       try AnswerReader(process).result("the preload body") { status in
         witness.report(process.pid, workerIndex: nil, status, page.record, wasKilled: false)

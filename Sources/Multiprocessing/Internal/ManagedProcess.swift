@@ -265,14 +265,36 @@ final class ManagedProcess: Sendable {
   )
     -> Bool
   {
+    unsafe send(kind, number: number, size: size, descriptor: descriptor, mproc_send_message) == 0
+  }
+
+  /// Hands a shared object's descriptor over, for what will name it.
+  func attach(_ descriptor: SharedDescriptor) {
+    let isSent = command(
+      MPROC_COMMAND_ATTACH, number: descriptor.number, size: UInt64(descriptor.byteCount),
+      descriptor: descriptor.rawValue)
+    // Its bodies would wait for it for ever.
+    if !isSent { kill() }
+  }
+
+  /// Nothing will name it any more. false: the process takes no command now.
+  func detach(_ number: UInt64) -> Bool {
+    unsafe send(
+      MPROC_COMMAND_DETACH, number: number, size: 0, descriptor: nil, mproc_try_send_message)
+      != -EAGAIN
+  }
+
+  private func send(
+    _ kind: mproc_command_kind, number: UInt64, size: UInt64, descriptor: Int32?,
+    _ send: (Int32, UnsafePointer<mproc_piece>?, Int32, UnsafePointer<Int32>?, Int32) -> Int32
+  ) -> Int32 {
     var command = mproc_command(kind: kind.rawValue, reserved: 0, number: number, size: size)
     return state.withLock { state in
-      guard state.isControlOpen else { return false }
+      guard state.isControlOpen else { return -EPIPE }
       return unsafe withUnsafeBytes(of: &command) { bytes in
         var piece = unsafe mproc_piece(bytes: bytes.baseAddress, size: bytes.count)
         var descriptor = descriptor ?? -1
-        return unsafe mproc_send_message(control, &piece, 1, &descriptor, descriptor >= 0 ? 1 : 0)
-          == 0
+        return unsafe send(control, &piece, 1, &descriptor, descriptor >= 0 ? 1 : 0)
       }
     }
   }
@@ -320,7 +342,7 @@ extension ManagedProcess {
       }
     }
     try check(result, "spawning a process")
-    request.preload?.sendMappings(to: process.control)
+    request.preload?.sendDescriptors(to: process.control)
     return LaunchedProcess(process, .application, reactor, request)
   }
 

@@ -5,13 +5,13 @@ internal import CMultiprocessing
 internal import Glibc
 internal import Synchronization
 
-/// A preload body in the form that is sent: how many pieces of shared memory come first, its name, its
+/// A preload body in the form that is sent: how many descriptors come first, its name, its
 /// arguments.
 final class Preload: Sendable {
   /// Equal bytes are the same preload.
   let identity: [UInt8]
   private let payload: [UInt8]
-  private let mappings: [SharedMapping]
+  private let descriptors: [SharedDescriptor]
 
   /// Refuses a body that awaits: the process that runs it is to be copied, and Swift's thread pool does not
   /// survive that.
@@ -22,19 +22,19 @@ final class Preload: Sendable {
           + " synchronous function; use onWorkerStart for one that awaits")
     }
     let prepared = try body.prepared()
-    mappings = prepared.arguments.mappings
+    descriptors = prepared.arguments.descriptors
     var name = try prepared.reference.name()
-    payload = try Self.encode(name, prepared.arguments, mappings.count)
+    payload = try Self.encode(name, prepared.arguments, descriptors.count)
     // In a debug build every mention of a function has a box of its own around it.
     while case .box(_, _, let inner) = name.code { name.code = inner }
-    identity = try Self.encode(name, prepared.arguments, mappings.count)
+    identity = try Self.encode(name, prepared.arguments, descriptors.count)
   }
 
   private static func encode(
-    _ name: BodyName, _ arguments: EncodedArguments, _ mappingCount: Int
+    _ name: BodyName, _ arguments: EncodedArguments, _ descriptorCount: Int
   ) throws(ProcessError) -> [UInt8] {
     var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-    writer.appendValue(UInt32(mappingCount))
+    writer.appendValue(UInt32(descriptorCount))
     do {
       try ValueCoding.encode(name, into: &writer, context: nil)
     } catch {
@@ -54,15 +54,15 @@ final class Preload: Sendable {
       }, "memory for a preload body of \(payload.count) bytes")
   }
 
-  /// Sends the shared memory that the arguments name, which is the first that the process receives.
-  func sendMappings(to control: Int32) {
-    for mapping in mappings {
+  /// Sends the descriptors that the arguments name, which are the first that the process receives.
+  func sendDescriptors(to control: Int32) {
+    for shared in descriptors {
       var command = mproc_command(
-        kind: MPROC_COMMAND_ATTACH.rawValue, reserved: 0, number: mapping.number,
-        size: UInt64(mapping.byteCount))
+        kind: MPROC_COMMAND_ATTACH.rawValue, reserved: 0, number: shared.number,
+        size: UInt64(shared.byteCount))
       unsafe withUnsafeBytes(of: &command) { bytes in
         var piece = unsafe mproc_piece(bytes: bytes.baseAddress, size: bytes.count)
-        var descriptor = mapping.descriptor
+        var descriptor = shared.rawValue
         // One that has died shows when its answer is waited for.
         _ = unsafe mproc_send_message(control, &piece, 1, &descriptor, 1)
       }
@@ -119,7 +119,7 @@ extension Preload {
     try unsafe payload.withUnsafeBytes { bytes in
       var reader = unsafe ByteReader(bytes)
       let count = try reader.readValue(as: UInt32.self)
-      for _ in 0..<count { unsafe receiveMapping(start.control) }
+      for _ in 0..<count { unsafe receiveDescriptor(start.control) }
       let name = try ValueCoding.decode(BodyName.self, from: &reader, context: nil)
       guard case .sync(let body) = try LoadedBody(name) else {
         throw ProcessError.notInThisProcess("an asynchronous preload body")
@@ -129,7 +129,7 @@ extension Preload {
     }
   }
 
-  private static func receiveMapping(_ control: Int32) {
+  private static func receiveDescriptor(_ control: Int32) {
     var command = mproc_command()
     var descriptor: Int32 = -1
     var count: Int32 = 1
@@ -139,7 +139,7 @@ extension Preload {
       // The application is gone.
       _exit(0)
     }
-    AttachedMemory.shared.add(command.number, byteCount: Int(command.size), descriptor)
+    SharedDescriptors.shared.attach(command.number, byteCount: Int(command.size), descriptor)
   }
 }
 

@@ -128,12 +128,25 @@ final class Reactor: Sendable {
 
   /// Calls `handler` whenever `descriptor` is readable or hung up, until it is removed.
   func add(_ descriptor: Int32, _ handler: @escaping Handler) throws(ProcessError) -> Token {
+    try add(handler) { mproc_epoll_add(epoll, descriptor, $0) }
+  }
+
+  /// Calls `handler` once, when `descriptor` is ready or hung up; it must be removed then, too.
+  func addOnce(
+    _ descriptor: Int32, forOutput: Bool, _ handler: @escaping Handler
+  ) throws(ProcessError) -> Token {
+    try add(handler) { mproc_epoll_add_once(epoll, descriptor, $0, forOutput) }
+  }
+
+  private func add(
+    _ handler: @escaping Handler, _ register: (Token) -> Int32
+  ) throws(ProcessError) -> Token {
     let token = state.withLock { state in
       state.lastToken += 1
       state.handlers[state.lastToken] = handler
       return state.lastToken
     }
-    let result = mproc_epoll_add(epoll, descriptor, token)
+    let result = register(token)
     if result < 0 { state.withLock { _ = $0.handlers.removeValue(forKey: token) } }
     try check(result, "epoll_ctl")
     return token

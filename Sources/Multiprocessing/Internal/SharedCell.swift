@@ -29,7 +29,7 @@ struct SharedCell: Sendable {
   let detail: UInt64
 
   init(_ kind: Kind, detail: UInt64, byteCount: Int) throws(ProcessError) {
-    mapping = try SharedMapping(byteCount: Self.wordsOffset + byteCount)
+    mapping = try SharedMapping.make(byteCount: Self.wordsOffset + byteCount)
     self.detail = detail
     unsafe mapping.base.storeBytes(
       of: Header(kind: kind.rawValue, detail: detail), as: Header.self)
@@ -40,14 +40,14 @@ struct SharedCell: Sendable {
     unsafe (mapping.base + Self.wordsOffset + offset).assumingMemoryBound(to: type)
   }
 
-  func encode(to encoder: any Encoder) throws { try mapping.encode(to: encoder) }
+  func encode(to encoder: any Encoder) throws { try mapping.descriptor.encode(to: encoder) }
 
   /// A cell of this kind that arrived from another process; `byteCount` says how large one with the header's detail
   /// is, or nil when there is none such.
   init(
     _ kind: Kind, from decoder: any Decoder, _ byteCount: (UInt64) -> Int?
   ) throws {
-    mapping = try SharedMapping.decode(from: decoder)
+    mapping = try SharedDescriptor.decode(from: decoder).mapping()
     // Read once: the other process could write another.
     guard mapping.byteCount >= Self.wordsOffset,
       case let header = unsafe mapping.base.loadUnaligned(as: Header.self),

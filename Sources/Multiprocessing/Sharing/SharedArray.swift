@@ -21,26 +21,29 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
   /// - Throws: `.invalidConfiguration` for a negative count and for a node that is not there or has no memory,
   ///   `.startFailed` when the cpuset forbids the node, and when there is no memory or address space.
   public convenience init(
-    count: Int, repeating value: Element, node: Int? = nil
+    count: Int, repeating value: Element, huge: HugePages = .never, node: Int? = nil
   ) throws(ProcessError) {
-    try self.init(zeroed: count, node)
+    try self.init(zeroed: count, huge, node)
     unsafe elements.initialize(repeating: value)
   }
 
   public convenience init(
-    _ elements: some Collection<Element>, node: Int? = nil
+    _ elements: some Collection<Element>, huge: HugePages = .never, node: Int? = nil
   ) throws(ProcessError) {
-    try self.init(zeroed: elements.count, node)
+    try self.init(zeroed: elements.count, huge, node)
     _ = unsafe self.elements.initialize(from: elements)
   }
 
-  fileprivate convenience init(zeroed count: Int, _ node: Int?) throws(ProcessError) {
+  fileprivate convenience init(
+    zeroed count: Int, _ huge: HugePages, _ node: Int?
+  ) throws(ProcessError) {
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     guard count >= 0, !overflow else {
       throw .invalidConfiguration(
         "a shared array of \(count) elements; ask for 0 or more that fit into memory")
     }
-    self.init(try SharedMapping(byteCount: byteCount, node: node), offset: 0, count: count)
+    self.init(
+      try SharedMapping.make(byteCount: byteCount, huge: huge, node: node), offset: 0, count: count)
   }
 
   private var elements: UnsafeMutableBufferPointer<Element> {
@@ -126,8 +129,10 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, Se
 
 extension SharedArray where Element: AdditiveArithmetic {
   /// Zeros.
-  public convenience init(count: Int, node: Int? = nil) throws(ProcessError) {
-    try self.init(zeroed: count, node)
+  public convenience init(
+    count: Int, huge: HugePages = .never, node: Int? = nil
+  ) throws(ProcessError) {
+    try self.init(zeroed: count, huge, node)
     // A new memfd is all zero bits, which is `.zero` for every number of the standard library.
     if Element.zero as? any BinaryInteger == nil, Element.zero as? any BinaryFloatingPoint == nil {
       withMutableSpan { span in

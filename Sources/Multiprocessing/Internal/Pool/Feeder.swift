@@ -201,7 +201,7 @@ struct Feeder: ~Copyable {
   ) {
     var submission = Submission(
       job: job, first: submitted, count: count, isTimed: false,
-      extras: RecordExtras.make(draft.context.mappings, draft.boundaries))
+      extras: RecordExtras.make(draft.context.descriptors, draft.boundaries))
     submitted += count * ends.count
     let timesEach = job.itemTime == nil || count > 8
     unsafe draft.writer.withBytes { bytes in

@@ -17,7 +17,8 @@ extension PoolCore {
     for index in 0..<workerCount {
       let job = RunJob(body, receiver(), isBound: true)
       let submission = Submission(
-        job: job, first: 0, count: 1, isTimed: false, extras: RecordExtras.make(arguments.mappings))
+        job: job, first: 0, count: 1, isTimed: false,
+        extras: RecordExtras.make(arguments.descriptors))
       ledger.recordSubmitted(1)
       jobs.append(job)
       await submit(PendingRecord(submission, arguments), toWorker: index)

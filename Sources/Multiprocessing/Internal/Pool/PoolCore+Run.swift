@@ -30,7 +30,7 @@ extension PoolCore {
       ledger.recordSubmitted(1)
       let submission = Submission(
         job: job, first: 0, count: 1, isTimed: needsTiming(),
-        extras: context.flatMap { RecordExtras.make($0.mappings) })
+        extras: context.flatMap { RecordExtras.make($0.descriptors) })
       if let channel = unsafe writer.withBytes({ unsafe submit(submission, spins: true, $0) }) {
         spin(for: job, on: channel)
         channel.stopSpinning()

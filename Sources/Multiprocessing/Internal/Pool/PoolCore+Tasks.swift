@@ -14,7 +14,7 @@ extension PoolCore {
     let arguments = try EncodedArguments(encode)
     let submission = Submission(
       job: job, first: 0, count: 1, isTimed: needsTiming(),
-      extras: RecordExtras.make(arguments.mappings))
+      extras: RecordExtras.make(arguments.descriptors))
     ledger.recordSubmitted(1)
     if let timeout = timeout ?? configuration.taskTimeout { end(job, after: timeout) }
     _ = unsafe arguments.withBytes { unsafe submit(submission, spins: false, $0) }

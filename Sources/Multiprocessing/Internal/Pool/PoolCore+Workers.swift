@@ -195,7 +195,7 @@ extension PoolCore {
     }
     let submission = Submission(
       job: job, first: 0, count: 1, isTimed: false,
-      extras: RecordExtras.make(start.arguments.mappings))
+      extras: RecordExtras.make(start.arguments.descriptors))
     ledger.recordSubmitted(1)
     let record = PendingRecord(submission, start.arguments)
     switch channel.submitFirst(record) {

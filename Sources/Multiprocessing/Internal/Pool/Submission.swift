@@ -16,25 +16,25 @@ struct Submission {
   var isWanted: Bool { job.wants(first) }
 }
 
-/// What few records have: handles of shared memory, a need to be taken apart, a history.
+/// What few records have: handles of shared objects, a need to be taken apart, a history.
 final class RecordExtras: Sendable {
-  let mappings: [SharedMapping]
+  let descriptors: [SharedDescriptor]
   let boundaries: ItemBoundaries?
   /// How often its first item has been run already.
   let attempts: Int
 
-  private init(_ mappings: [SharedMapping], _ boundaries: ItemBoundaries?, _ attempts: Int) {
-    self.mappings = mappings
+  private init(_ descriptors: [SharedDescriptor], _ boundaries: ItemBoundaries?, _ attempts: Int) {
+    self.descriptors = descriptors
     self.boundaries = boundaries
     self.attempts = attempts
   }
 
   /// nil when there is nothing to keep.
   static func make(
-    _ mappings: [SharedMapping], _ boundaries: ItemBoundaries? = nil, attempts: Int = 0
+    _ descriptors: [SharedDescriptor], _ boundaries: ItemBoundaries? = nil, attempts: Int = 0
   ) -> RecordExtras? {
-    if mappings.isEmpty, boundaries == nil, attempts == 0 { return nil }
-    return RecordExtras(mappings, boundaries, attempts)
+    if descriptors.isEmpty, boundaries == nil, attempts == 0 { return nil }
+    return RecordExtras(descriptors, boundaries, attempts)
   }
 }
 
@@ -69,15 +69,15 @@ enum ItemBoundaries {
 /// Encoded arguments that wait to be copied into shared memory.
 final class EncodedArguments: @unchecked Sendable {  // Written once, in init.
   private let writer: ByteWriter
-  /// The shared memory that they name.
-  let mappings: [SharedMapping]
+  /// Those of the shared objects that they name.
+  let descriptors: [SharedDescriptor]
 
   init(_ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void) rethrows {
     let context = OutgoingTransfer()
     var writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
     try encode(&writer, context)
     self.writer = writer
-    mappings = context.mappings
+    descriptors = context.descriptors
   }
 
   static let none = EncodedArguments { _, _ in }
@@ -111,7 +111,7 @@ struct PendingRecord {
     submission.first += first
     submission.count = count
     submission.extras = RecordExtras.make(
-      submission.extras?.mappings ?? [], boundaries?.part(first, count), attempts: attempts)
+      submission.extras?.descriptors ?? [], boundaries?.part(first, count), attempts: attempts)
     guard let range = boundaries?.bytes(first, count) else {
       precondition(self.submission.count == 1, "a record that cannot be taken apart")
       return PendingRecord(submission, arguments)

@@ -112,13 +112,26 @@ extension WorkerChannel {
   private func prepare(_ submission: Submission) -> Bool {
     guard define(submission.job.body) else { return false }
     guard let extras = submission.extras else { return true }
-    for mapping in extras.mappings where state.attached.insert(mapping.number).inserted {
-      state.traffic.shared += mapping.byteCount
-      state.process?.command(
-        MPROC_COMMAND_ATTACH, number: mapping.number, size: UInt64(mapping.byteCount),
-        descriptor: mapping.descriptor)
+    for descriptor in extras.descriptors
+    where state.attached.insert(descriptor.number).inserted {
+      state.traffic.shared += descriptor.byteCount
+      state.process?.attach(descriptor)
+      descriptor.whenReleased { [weak self] in self?.detach($0) }
     }
     return true
+  }
+
+  /// Nothing refers to the descriptor any more: the worker need not keep it.
+  private func detach(_ number: UInt64) {
+    let isLate = lock.withLock { _ in
+      guard state.attached.contains(number), let process = state.process else { return false }
+      guard process.detach(number) else { return true }
+      state.attached.remove(number)
+      return false
+    }
+    // A stopped process takes no commands.
+    guard isLate, let reactor = try? Reactor.shared() else { return }
+    reactor.schedule(after: .milliseconds(10)) { [weak self] in self?.detach(number) }
   }
 
   private func header(_ submission: Submission, flags: UInt32) -> TaskHeader {

@@ -1,7 +1,9 @@
 // ByteWriter appends bytes to memory it was lent, for example a free stretch of a ring, and moves
-// to heap memory of its own when that is full. Nothing is ever written beyond the lent region;
-// after a spill the region's content is meaningless and the whole output lies in the heap memory.
+// to memory of its own when that is full: to the heap, and on request, when it grows large, to a
+// memfd, which can be handed over as it is. Nothing is ever written beyond the lent region; after a
+// spill the region's content is meaningless and the whole output lies in the writer's memory.
 
+internal import CMultiprocessing
 internal import Glibc
 
 /// An output buffer: a lent region first, memory of its own beyond that.
@@ -19,18 +21,33 @@ struct ByteWriter: ~Copyable {
   /// Whether the output outgrew the lent region and lies in memory of the writer's own.
   private(set) var isSpilled = false
 
+  /// The memfd that holds the output; -1: it lies elsewhere. Closed with the writer.
+  private(set) var file: Int32 = -1
+
+  private var isInFile = false
+
+  /// From this size on the output is to be in a memfd.
+  private let fileLimit: Int
+
   /// How many bytes can be appended without moving.
   var room: Int { capacity - count }
 
-  /// A writer into `region`, which may be empty.
-  init(region: UnsafeMutableRawBufferPointer) {
+  /// A writer into `region`, which may be empty. Output that needs more than `fileLimit` bytes moves to a memfd, if
+  /// one is to be had.
+  init(region: UnsafeMutableRawBufferPointer, fileLimit: Int = .max) {
+    self.fileLimit = fileLimit
     // An empty region may have no address; a pointer that is never dereferenced stands in for it.
     unsafe base = region.baseAddress ?? Self.placeholder
     capacity = region.count
   }
 
   deinit {
-    if isSpilled { unsafe free(base) }
+    if isInFile {
+      _ = unsafe mproc_unmap(base, capacity)
+      _ = mproc_close(file)
+    } else if isSpilled {
+      unsafe free(base)
+    }
   }
 
   /// Room for `byteCount` bytes at the end, not initialised; valid until the next mutating call.
@@ -80,11 +97,31 @@ struct ByteWriter: ~Copyable {
   private mutating func grow(by byteCount: Int) {
     let needed = count + byteCount
     let newCapacity = max(needed, capacity * 2, 256)
+    if needed > fileLimit, growInFile(newCapacity) { return }
+    precondition(!isInFile, "no shared memory: \(newCapacity) bytes")
     let moved = unsafe isSpilled ? realloc(base, newCapacity) : malloc(newCapacity)
     guard let moved = unsafe moved else { fatalError("out of memory: \(newCapacity) bytes") }
     if !isSpilled { unsafe moved.copyMemory(from: base, byteCount: count) }
     unsafe base = moved
     capacity = newCapacity
     isSpilled = true
+  }
+
+  /// False: there is no memfd; the output stays where it is.
+  private mutating func growInFile(_ newCapacity: Int) -> Bool {
+    let size = (newCapacity + 0xF_FFFF) & ~0xF_FFFF
+    var mapped: UnsafeMutableRawPointer? = unsafe isInFile ? base : nil
+    guard unsafe mproc_memfd_grow("mproc-message", &file, &mapped, capacity, size) == 0,
+      let mapped = unsafe mapped
+    else { return false }
+    if !isInFile {
+      unsafe mapped.copyMemory(from: base, byteCount: count)
+      if isSpilled { unsafe free(base) }
+    }
+    unsafe base = mapped
+    capacity = size
+    isSpilled = true
+    isInFile = true
+    return true
   }
 }

@@ -1,0 +1,151 @@
+// One end of a connection, whatever the types of its messages.
+
+internal import CMultiprocessing
+internal import Glibc
+internal import Synchronization
+
+/// A socket and those who wait for it.
+final class ConnectionEnd: Sendable {
+  private struct State {
+    /// nil: closed.
+    var socket: SharedDescriptor?
+    var waits: [ObjectIdentifier: DescriptorWait] = [:]
+    /// Received by somebody who waited for a value.
+    var descriptors: [Int32] = []
+  }
+
+  /// So long a blocking wait goes on after a close, in milliseconds.
+  private static let slice: Int32 = 50
+
+  private let state: Mutex<State>
+
+  init(_ socket: SharedDescriptor) {
+    state = Mutex(State(socket: socket))
+  }
+
+  deinit {
+    for descriptor in state.withLock(\.descriptors) { _ = mproc_close(descriptor) }
+  }
+
+  static func pair() throws(ProcessError) -> (ConnectionEnd, ConnectionEnd) {
+    mproc_reserve_standard_streams()
+    var ends: (Int32, Int32) = (-1, -1)
+    let result = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
+      unsafe mproc_socket_pair(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
+    }
+    try check(result, "making a pair of sockets")
+    return (ConnectionEnd(SharedDescriptor(ends.0)), ConnectionEnd(SharedDescriptor(ends.1)))
+  }
+
+  func socket() throws(ProcessError) -> SharedDescriptor {
+    guard let socket = state.withLock(\.socket) else { throw .closed }
+    return socket
+  }
+
+  func close() {
+    let (socket, waits) = state.withLock { state in
+      defer { state.socket = nil }
+      return (state.socket, state.waits)
+    }
+    for wait in waits.values { wait.finish() }
+    // Its end, if this was the last reference, outside the lock.
+    _ = socket
+  }
+
+  // MARK: - Sending
+
+  func send(_ message: OutgoingMessage) throws(ProcessError) {
+    while true {
+      let socket = try socket()
+      if try Self.isSent(message.send(to: socket.rawValue)) { return }
+      DescriptorWait.block(socket.rawValue, forOutput: true, deadline: nil, slice: Self.slice)
+    }
+  }
+
+  func send(_ message: OutgoingMessage) async throws {
+    try Task.checkCancellation()
+    while true {
+      let socket = try socket()
+      if try Self.isSent(message.send(to: socket.rawValue)) { return }
+      try await wait(socket, forOutput: true, deadline: nil)
+    }
+  }
+
+  /// False: there is no room.
+  private static func isSent(_ result: Int32) throws(ProcessError) -> Bool {
+    switch result {
+    case 0: return true
+    case -EAGAIN: return false
+    case -EPIPE, -ECONNRESET: throw .closed
+    // The kernel has no memory, or too many descriptors are on their way: for now.
+    case -ENOMEM, -ENOBUFS, -ETOOMANYREFS:
+      usleep(1_000)
+      return false
+    default:
+      try check(result, "sending a message")
+      return true
+    }
+  }
+
+  // MARK: - Receiving
+
+  /// What waiting for a message came to.
+  enum Received<Value> {
+    case value(Value)
+    case end
+    case timedOut
+  }
+
+  func receive<Value>(
+    _ deadline: UInt64?, _ attempt: (ConnectionEnd, SharedDescriptor) throws -> Received<Value>?
+  ) throws -> Received<Value> {
+    while true {
+      let socket = try socket()
+      if let result = try attempt(self, socket) { return result }
+      if let deadline, mproc_now_ns() >= deadline { return .timedOut }
+      DescriptorWait.block(
+        socket.rawValue, forOutput: false, deadline: deadline, slice: Self.slice)
+    }
+  }
+
+  func receive<Value>(
+    _ deadline: UInt64?, _ attempt: (ConnectionEnd, SharedDescriptor) throws -> Received<Value>?
+  ) async throws -> Received<Value> {
+    try Task.checkCancellation()
+    while true {
+      let socket = try socket()
+      if let result = try attempt(self, socket) { return result }
+      if let deadline, mproc_now_ns() >= deadline { return .timedOut }
+      try await wait(socket, forOutput: false, deadline: deadline)
+    }
+  }
+
+  private func wait(
+    _ socket: SharedDescriptor, forOutput: Bool, deadline: UInt64?
+  ) async throws {
+    let wait = DescriptorWait()
+    let isOpen = state.withLock { state in
+      state.waits[ObjectIdentifier(wait)] = wait
+      return state.socket != nil
+    }
+    defer { state.withLock { _ = $0.waits.removeValue(forKey: ObjectIdentifier(wait)) } }
+    guard isOpen else { throw ProcessError.closed }
+    try await wait.wait(socket.rawValue, forOutput: forOutput, deadline: deadline)
+  }
+
+  // MARK: - What was received too early
+
+  func keep(_ descriptor: Int32) {
+    state.withLock { $0.descriptors.append(descriptor) }
+    wakeAll()
+  }
+
+  /// Somebody may wait for what another has received.
+  func wakeAll() {
+    for wait in state.withLock({ Array($0.waits.values) }) { wait.finish() }
+  }
+
+  func takeDescriptor() -> Int32? {
+    state.withLock { $0.descriptors.isEmpty ? nil : $0.descriptors.removeFirst() }
+  }
+}

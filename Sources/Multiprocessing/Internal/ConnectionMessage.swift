@@ -1,0 +1,185 @@
+// What crosses a connection: one SEQPACKET message for each value, so that a sender that dies leaves all of it
+// or nothing.
+
+internal import CMultiprocessing
+internal import Glibc
+
+/// The beginning of a message; the numbers of the descriptors that come along follow, then the value.
+struct MessageHeader: BitwiseCopyable {
+  enum Kind {
+    static let value: UInt32 = 1
+    /// The value's bytes are in the memfd that is the first descriptor.
+    static let largeValue: UInt32 = 2
+    /// A descriptor for its own sake.
+    static let descriptor: UInt32 = 3
+  }
+
+  struct Entry: BitwiseCopyable {
+    var number: UInt64
+    /// Of memory; else 0.
+    var byteCount: UInt64
+  }
+
+  var kind: UInt32
+  /// Of the descriptors that the value names.
+  var entryCount: UInt32
+  /// Of the value.
+  var byteCount: UInt64
+
+  static let mostEntries = Int(MPROC_MESSAGE_DESCRIPTORS) - 1
+  /// Larger values travel in memory of their own.
+  static let inlineLimit = 65_536
+  static let bufferBytes =
+    MemoryLayout<MessageHeader>.size + mostEntries * MemoryLayout<Entry>.size + inlineLimit
+}
+
+/// A message on its way out, which may have to wait for room.
+final class OutgoingMessage: @unchecked Sendable {  // One thread at a time.
+  private let writer: ByteWriter
+  private let header: MessageHeader
+  private let entries: [MessageHeader.Entry]
+  private let rawDescriptors: [Int32]
+  /// Open until the message is sent.
+  private let descriptors: [SharedDescriptor]
+
+  init(_ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void) throws {
+    let transfer = OutgoingTransfer()
+    var writer = unsafe ByteWriter(
+      region: UnsafeMutableRawBufferPointer(start: nil, count: 0),
+      fileLimit: MessageHeader.inlineLimit)
+    try encode(&writer, transfer)
+    descriptors = transfer.descriptors
+    guard descriptors.count <= MessageHeader.mostEntries else {
+      throw ProcessError.invalidConfiguration(
+        "a message with \(descriptors.count) handles of shared objects: send at most"
+          + " \(MessageHeader.mostEntries) in one")
+    }
+    let isLarge = writer.count > MessageHeader.inlineLimit
+    if isLarge, writer.file < 0 {
+      throw ProcessError.noSharedMemory(writer.count, for: "a message")
+    }
+    header = MessageHeader(
+      kind: isLarge ? MessageHeader.Kind.largeValue : MessageHeader.Kind.value,
+      entryCount: UInt32(descriptors.count), byteCount: UInt64(writer.count))
+    entries = descriptors.map {
+      MessageHeader.Entry(number: $0.number, byteCount: UInt64($0.byteCount))
+    }
+    rawDescriptors = (isLarge ? [writer.file] : []) + descriptors.map(\.rawValue)
+    self.writer = writer
+  }
+
+  /// A descriptor for its own sake.
+  init(_ descriptor: Int32) {
+    writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+    header = MessageHeader(kind: MessageHeader.Kind.descriptor, entryCount: 0, byteCount: 0)
+    entries = []
+    rawDescriptors = [descriptor]
+    descriptors = []
+  }
+
+  /// 0, -EAGAIN when there is no room, or another error.
+  func send(to socket: Int32) -> Int32 {
+    unsafe withUnsafeBytes(of: header) { header in
+      unsafe entries.withUnsafeBytes { entries in
+        unsafe writer.withBytes { bytes in
+          let isInline = self.header.kind == MessageHeader.Kind.value
+          let pieces = unsafe (
+            mproc_piece(bytes: header.baseAddress, size: header.count),
+            mproc_piece(bytes: entries.baseAddress, size: entries.count),
+            mproc_piece(bytes: bytes.baseAddress, size: isInline ? bytes.count : 0)
+          )
+          return unsafe withUnsafePointer(to: pieces) { pieces in
+            unsafe mproc_try_send_message(
+              socket, UnsafeRawPointer(pieces).assumingMemoryBound(to: mproc_piece.self), 3,
+              rawDescriptors, Int32(rawDescriptors.count))
+          }
+        }
+      }
+    }
+  }
+}
+
+/// A message that has arrived.
+enum IncomingMessage<Value> {
+  case value(Value)
+  /// A descriptor for its own sake, which is the receiver's now.
+  case descriptor(Int32)
+  case none
+  case end
+}
+
+extension IncomingMessage {
+  /// Takes a message from the socket, if there is one.
+  ///
+  /// - Throws: What `decode` throws, and `.startFailed` when this process cannot have the descriptors; the message is
+  ///   gone then.
+  static func receive(
+    from socket: Int32, _ decode: (inout ByteReader, IncomingTransfer) throws -> Value
+  ) throws -> IncomingMessage {
+    try unsafe withUnsafeTemporaryAllocation(
+      byteCount: MessageHeader.bufferBytes, alignment: 16
+    ) { buffer in
+      try unsafe withUnsafeTemporaryAllocation(
+        of: Int32.self, capacity: Int(MPROC_MESSAGE_DESCRIPTORS)
+      ) { descriptors in
+        var count = Int32(descriptors.count)
+        let size = unsafe mproc_receive_message(
+          socket, buffer.baseAddress, buffer.count, descriptors.baseAddress, &count,
+          Int32(MSG_DONTWAIT))
+        if size == 0 { return .end }
+        if size == -Int(EAGAIN) { return .none }
+        try check(Int32(clamping: min(size, 0)), "receiving a message")
+        let arrived = unsafe ArrivedDescriptors(descriptors.prefix(Int(count)))
+        return try unsafe read(
+          UnsafeRawBufferPointer(rebasing: buffer[..<size]), arrived, decode)
+      }
+    }
+  }
+
+  private static func read(
+    _ bytes: UnsafeRawBufferPointer, _ arrived: consuming ArrivedDescriptors,
+    _ decode: (inout ByteReader, IncomingTransfer) throws -> Value
+  ) throws -> IncomingMessage {
+    var reader = unsafe ByteReader(bytes)
+    let header = try reader.readValue(as: MessageHeader.self)
+    if header.kind == MessageHeader.Kind.descriptor { return .descriptor(try arrived.takeFirst()) }
+    let isLarge = header.kind == MessageHeader.Kind.largeValue
+    let file = isLarge ? try arrived.takeFirst() : -1
+    defer { if isLarge { _ = mproc_close(file) } }
+    var named: [UInt64: SharedDescriptor] = [:]
+    for _ in 0..<header.entryCount {
+      let entry = try reader.readValue(as: MessageHeader.Entry.self)
+      guard let byteCount = Int(exactly: entry.byteCount) else { throw ProcessError.damagedOutcome }
+      named[entry.number] = SharedDescriptor(try arrived.takeFirst(), byteCount: byteCount)
+    }
+    let transfer = IncomingTransfer(message: named)
+    guard isLarge else { return .value(try decode(&reader, transfer)) }
+    guard let byteCount = Int(exactly: header.byteCount) else { throw ProcessError.damagedOutcome }
+    var base: UnsafeMutableRawPointer?
+    var mappedCount = 0
+    try check(
+      unsafe mproc_map_shared(file, byteCount, &base, &mappedCount),
+      "mapping a message of \(byteCount) bytes")
+    defer { _ = unsafe mproc_unmap(base, mappedCount) }
+    var large = unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: byteCount))
+    return .value(try decode(&large, transfer))
+  }
+}
+
+/// Descriptors that nobody has taken yet; closed with this.
+private struct ArrivedDescriptors: ~Copyable {
+  private var rest: ArraySlice<Int32>
+
+  init(_ descriptors: Slice<UnsafeMutableBufferPointer<Int32>>) {
+    rest = unsafe ArraySlice(descriptors)
+  }
+
+  mutating func takeFirst() throws(ProcessError) -> Int32 {
+    guard let first = rest.popFirst() else { throw .damagedOutcome }
+    return first
+  }
+
+  deinit {
+    for descriptor in rest { _ = mproc_close(descriptor) }
+  }
+}
