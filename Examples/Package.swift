@@ -14,5 +14,6 @@ let package = Package(
     .executableTarget(name: "PoolMap", dependencies: [multiprocessing]),
     .executableTarget(name: "PinnedWorkers", dependencies: [multiprocessing]),
     .executableTarget(name: "PinnedPipeline", dependencies: [multiprocessing]),
+    .executableTarget(name: "SharedImageFilter", dependencies: [multiprocessing]),
   ]
 )

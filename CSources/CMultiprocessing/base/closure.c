@@ -45,6 +45,8 @@ DEFINE_SHAPE(indexed_sync)
 DEFINE_SHAPE(indexed_async)
 DEFINE_SHAPE(lead_sync)
 DEFINE_SHAPE(lead_sync_void)
+DEFINE_SHAPE(array_part)
+DEFINE_SHAPE(array_pair)
 
 /* A Swift heap object: metadata, reference counts, then what is captured. */
 struct box {

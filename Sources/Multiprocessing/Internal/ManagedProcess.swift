@@ -151,9 +151,13 @@ final class ManagedProcess: Sendable {
         if size != -Int(EAGAIN) { stopReceiving() }
         return
       }
-      let listener = state.withLock { $0.listener }
+      guard let listener = state.withLock({ $0.listener }) else {
+        // A start that failed at its last step: the process may have answered already.
+        if count == 1 { _ = mproc_close(descriptor) }
+        continue
+      }
       unsafe buffer.withUnsafeBytes { bytes in
-        unsafe listener?.message(
+        unsafe listener.message(
           UnsafeRawBufferPointer(rebasing: bytes[..<size]), count == 1 ? descriptor : nil)
       }
     }

@@ -130,6 +130,11 @@ extension ProcessPool {
 // MARK: - Shared by all
 
 extension ProcessPool {
+  /// A `forEach` of a body in a shape of its own.
+  func forEach<Input: Transferable>(_ inputs: [Input], _ reference: BodyReference) async throws {
+    _ = try await collect(inputs, reference, voidDecoder())
+  }
+
   /// A map whose inputs are single values.
   private func collect<Inputs: Sequence, Output>(
     _ inputs: Inputs, _ reference: BodyReference, _ decoder: ResultDecoder<Output>,

@@ -23,6 +23,8 @@ enum BodyParameters: UInt8, Codable {
   case lead
   /// `(Int, A)`, of which the types name only A
   case indexed
+  /// Spans of shared arrays and a range; the type is that of an item.
+  case arrays
 }
 
 /// A body by its code and types.

@@ -31,6 +31,7 @@ enum LoadedBody {
       case .star: self = try Self.openStar(words, name.shape, arguments, results)
       case .lead: self = try Self.openLead(words, name.shape, arguments, results)
       case .indexed: self = try Self.openIndexed(words, name.shape, arguments, results)
+      case .arrays: self = try Self.openArrays(words, arguments)
       }
     }
   }

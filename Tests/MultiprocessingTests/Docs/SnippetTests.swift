@@ -10,6 +10,7 @@ struct SnippetTests {
     arguments: [
       ("README.md", "ReadmeTests.swift"), ("docs/FromPython.md", "FromPythonTests.swift"),
       ("docs/Pinning.md", "PinningTests.swift"),
+      ("docs/SharedMemory.md", "SharedMemoryPageTests.swift"),
     ])
   func snippetsAreTested(_ document: String, _ test: String) throws {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

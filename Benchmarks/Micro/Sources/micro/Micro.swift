@@ -1,7 +1,7 @@
 // The costs of a pool, each beside a peer that is measured in the same run: a child task, a task group, and
 // the round trip of a cache line between two CPUs.
 //
-//     swift run -c release micro [run] [map] [start] [large] [recovery] [crash]
+//     swift run -c release micro [run] [map] [start] [large] [recovery] [crash] [messages]
 
 import Multiprocessing
 
@@ -17,6 +17,7 @@ enum Micro {
     if wants("start") { try await measureStart() }
     if wants("recovery") { try await Recovery.measure() }
     if wants("crash") { try await measureCrash() }
+    if wants("messages") { try await Messages.measure() }
     print("cache-line round trip: \(nanoseconds(probe())) ns")
   }
 
