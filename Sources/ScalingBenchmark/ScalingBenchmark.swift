@@ -76,6 +76,9 @@ public struct ScalingBenchmark: Sendable {
     case .ep: GaussianPairs(problemClass)
     case .triad: Triad(problemClass)
     case .mandelbrot: Mandelbrot(problemClass)
+    case .stencil: Stencil(problemClass)
+    case .gups: RandomAccess(problemClass)
+    case .sort: IntegerSort(problemClass)
     }
   }
 }

@@ -45,7 +45,7 @@ extension ScalingReport {
       switch kernel {
       case .ep: UniversalScalabilityFit(sigma: 0.002, kappa: 0)
       case .triad: UniversalScalabilityFit(sigma: 0.25, kappa: 0.001)
-      case .mandelbrot: UniversalScalabilityFit(sigma: 0.01, kappa: 0.0008)
+      case .mandelbrot, .stencil, .gups, .sort: UniversalScalabilityFit(sigma: 0.01, kappa: 0.0008)
       }
     let penalty = contender.mode == .threads ? 1.03 : contender.placement.name == "none" ? 1.1 : 1
     let seconds = penalty / law.capacity(workers: Double(contender.workers))

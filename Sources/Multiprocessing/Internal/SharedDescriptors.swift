@@ -15,10 +15,16 @@ final class SharedDescriptors: Sendable {
     weak var descriptor: SharedDescriptor?
   }
 
+  private struct Attachment {
+    var descriptor: SharedDescriptor
+    /// Once a value has named it: the next task would have to map it again, and touch each page.
+    var mapping: SharedMapping?
+  }
+
   private struct State {
     var live: [UInt64: Weak] = [:]
     /// Sent by the application, for whatever names them; a worker keeps them until it is told to forget them.
-    var attached: [UInt64: SharedDescriptor] = [:]
+    var attached: [UInt64: Attachment] = [:]
     var waiters = 0
   }
 
@@ -47,7 +53,7 @@ final class SharedDescriptors: Sendable {
     }
     let descriptor = SharedDescriptor(rawValue, byteCount: byteCount, number: number)
     let waiters = state.withLock { state in
-      state.attached[number] = descriptor
+      state.attached[number] = Attachment(descriptor: descriptor)
       return state.waiters
     }
     for _ in 0..<waiters { unsafe mproc_semaphore_signal(arrival) }
@@ -60,13 +66,20 @@ final class SharedDescriptors: Sendable {
     _ = detached
   }
 
+  /// Keeps the mapping for as long as the application has a handle of the memory.
+  fileprivate func keep(_ mapping: SharedMapping) {
+    state.withLock { $0.attached[mapping.descriptor.number]?.mapping = mapping }
+  }
+
   /// The descriptor with this number; waits for it in a child. Throws when it is not here.
   func descriptor(_ number: UInt64) throws(ProcessError) -> SharedDescriptor {
     // The body of a ChildProcess is called once: what it does not keep is free.
     let isForOneBody = mproc_current_role() == MPROC_ROLE_CHILD.rawValue
     while true {
       let found = state.withLock { state -> SharedDescriptor? in
-        if isForOneBody, let found = state.attached.removeValue(forKey: number) { return found }
+        if isForOneBody, let found = state.attached.removeValue(forKey: number) {
+          return found.descriptor
+        }
         if let found = state.live[number]?.descriptor { return found }
         state.waiters += 1
         return nil
@@ -128,11 +141,14 @@ final class SharedDescriptor: Sendable {
 
   /// The memory, mapped once.
   func mapping() throws(ProcessError) -> SharedMapping {
-    try mapped.withLock { mapped throws(ProcessError) in
-      if let mapping = mapped.mapping { return mapping }
+    let (mapping, isNew) = try mapped.withLock {
+      mapped throws(ProcessError) -> (SharedMapping, Bool) in
+      if let mapping = mapped.mapping { return (mapping, false) }
       let mapping = try SharedMapping(self)
       mapped.mapping = mapping
-      return mapping
+      return (mapping, true)
     }
+    if isNew { SharedDescriptors.shared.keep(mapping) }
+    return mapping
   }
 }

@@ -22,7 +22,7 @@ enum Generator {
   }
 
   /// The state after `count` steps from the seed.
-  static func state(after count: Int) -> UInt64 {
+  static func state(after count: Int, from seed: UInt64 = seed) -> UInt64 {
     seed &* power(multiplier, count) & mask
   }
 }

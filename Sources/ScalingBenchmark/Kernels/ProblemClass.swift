@@ -21,6 +21,13 @@ public enum KernelName: String, Sendable, Hashable, CaseIterable {
   /// The Mandelbrot set row by row: rows differ in cost by orders of magnitude, so it shows how
   /// evenly work is handed out.
   case mandelbrot
+  /// The star stencil of the Parallel Research Kernels on grids in shared memory: strips whose edges
+  /// other workers read, and a meeting after each step.
+  case stencil
+  /// HPC Challenge's RandomAccess: updates all over a table in shared memory, which wait for memory.
+  case gups
+  /// NAS IS: the ranks of integer keys by counting, in three steps that follow each other.
+  case sort = "is"
 }
 
 extension KernelName {

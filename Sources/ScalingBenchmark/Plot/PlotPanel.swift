@@ -151,6 +151,9 @@ struct PlotPanel {
       case .ep: "EP: random numbers"
       case .triad: "Triad: memory"
       case .mandelbrot: "Mandelbrot: uneven tasks"
+      case .stencil: "Stencil: shared edges"
+      case .gups: "GUPS: random access"
+      case .sort: "IS: integer sort"
       }
     return isVerified ? name : name + " (WRONG RESULTS)"
   }

@@ -23,13 +23,7 @@ enum Messages {
       while let number = try there.receive() { try there.send(number &+ 1) }
     }
     there.close()
-    try report("Connection, round trip of an Int, blocking") {
-      for number in 0..<rounds {
-        try here.send(number)
-        let answer = try here.receive()
-        precondition(answer == number + 1)
-      }
-    }
+    try report("Connection, round trip of an Int, blocking") { try roundTrips(here) }
     let clock = ContinuousClock()
     let start = clock.now
     for number in 0..<rounds {
@@ -40,6 +34,25 @@ enum Messages {
     print("Connection, round trip of an Int, async: \(each(clock.now - start, rounds)) ns")
     here.close()
     try await child.value
+  }
+
+  /// The blocking forms, which an asynchronous function would not get.
+  private static func roundTrips(_ here: Connection<Int, Int>) throws {
+    for number in 0..<rounds {
+      try here.send(number)
+      let answer = try here.receive()
+      precondition(answer == number + 1)
+    }
+  }
+
+  private static func receiveAll(_ here: Connection<Never, Int>) throws {
+    while try here.receive() != nil {}
+  }
+
+  private static func sendLarge(_ here: Connection<[UInt8], Int>, _ bytes: [UInt8]) throws {
+    try here.send(bytes)
+    let count = try here.receive()
+    precondition(count == bytes.count)
   }
 
   /// The same round trip with nothing but read and write.
@@ -75,10 +88,10 @@ enum Messages {
       for number in 0..<count { try there.send(number) }
     }
     there.close()
-    _ = try here.receive()
+    _ = try await here.receive()
     let clock = ContinuousClock()
     let start = clock.now
-    while try here.receive() != nil {}
+    try receiveAll(here)
     print("Connection, one way, an Int: \(each(clock.now - start, flood)) ns a message")
     try await child.value
   }
@@ -94,9 +107,7 @@ enum Messages {
     var best = Duration.seconds(100)
     for _ in 0..<20 {
       let start = clock.now
-      try here.send(bytes)
-      let count = try here.receive()
-      precondition(count == largeBytes)
+      try sendLarge(here, bytes)
       best = min(best, clock.now - start)
     }
     here.close()
