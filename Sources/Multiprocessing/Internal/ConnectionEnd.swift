@@ -101,7 +101,7 @@ final class ConnectionEnd: Sendable {
   ) throws -> Received<Value> {
     while true {
       let socket = try socket()
-      if let result = try attempt(self, socket) { return result }
+      if let result = try spin({ try attempt(self, socket) }) { return result }
       if let deadline, mproc_now_ns() >= deadline { return .timedOut }
       DescriptorWait.block(
         socket.rawValue, forOutput: false, deadline: deadline, slice: Self.slice)
@@ -114,10 +114,24 @@ final class ConnectionEnd: Sendable {
     try Task.checkCancellation()
     while true {
       let socket = try socket()
-      if let result = try attempt(self, socket) { return result }
+      if let result = try spin({ try attempt(self, socket) }) { return result }
       if let deadline, mproc_now_ns() >= deadline { return .timedOut }
       try await wait(socket, forOutput: false, deadline: deadline)
     }
+  }
+
+  /// So long a receiver asks again before it sleeps, in nanoseconds: being woken on another CPU takes as long.
+  private static let spinTime: UInt64 = CPUTopology.usableCPUCount > 1 ? 20_000 : 0
+
+  private func spin<R>(_ attempt: () throws -> R?) rethrows -> R? {
+    if let result = try attempt() { return result }
+    guard Self.spinTime > 0 else { return nil }
+    let end = mproc_now_ns() + Self.spinTime
+    while mproc_now_ns() < end {
+      for _ in 0..<16 { mproc_pause() }
+      if let result = try attempt() { return result }
+    }
+    return nil
   }
 
   private func wait(

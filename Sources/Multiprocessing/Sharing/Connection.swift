@@ -16,7 +16,8 @@ public import SystemPackage
 ///
 /// Messages of up to 64 KiB wait in the kernel, some 200 KB of them, then `send` waits for the receiver; a larger one
 /// is written into shared memory at once, and counts as a small one. Cost: a system call for each `send` and each
-/// `receive`, and a copy out of the kernel or out of shared memory.
+/// `receive`, and a copy out of the kernel or out of shared memory; a receiver asks for 20 µs before it sleeps, so that
+/// an answer that comes at once (6 µs there and back on two CPUs of a virtual machine) wakes nobody.
 public final class Connection<Outgoing: Transferable, Incoming: Transferable>: Codable, Sendable {
   private let end: ConnectionEnd
   /// Received by somebody who waited for a descriptor.

@@ -136,8 +136,9 @@ enum Messages {
 
   private static let script = """
     import time
-    from multiprocessing import Pipe, Process
-    def echo(end):
+    from multiprocessing import get_context
+    def echo(end, other):
+        other.close()
         try:
             while True:
                 message = end.recv()
@@ -146,8 +147,9 @@ enum Messages {
     def flood(end, count):
         for number in range(count): end.send(number)
     def main():
-        here, there = Pipe()
-        process = Process(target=echo, args=(there,)); process.start(); there.close()
+        context = get_context("fork")
+        here, there = context.Pipe()
+        process = context.Process(target=echo, args=(there, here)); process.start(); there.close()
         for _ in range(2):
             start = time.perf_counter()
             for number in range(20000):
@@ -159,8 +161,8 @@ enum Messages {
             here.send(message); here.recv()
             best = min(best, time.perf_counter() - start)
         here.close(); process.join()
-        here, there = Pipe(False)
-        process = Process(target=flood, args=(there, 100000)); process.start(); there.close()
+        here, there = context.Pipe(False)
+        process = context.Process(target=flood, args=(there, 100000)); process.start(); there.close()
         here.recv(); start = time.perf_counter()
         for _ in range(99999): here.recv()
         one = (time.perf_counter() - start) / 99999
