@@ -247,6 +247,14 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
   return received;
 }
 
+ptrdiff_t mproc_peek_message(int socket, void *bytes, size_t size) {
+  ssize_t received;
+  do
+    received = recv(socket, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+  while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+  return received < 0 ? -errno : received;
+}
+
 static int wait_ready(int descriptor, short events, int timeout_ms) {
   struct pollfd one = {.fd = descriptor, .events = events};
   uint64_t end = mproc_now_ns() + (uint64_t)timeout_ms * 1000000;

@@ -17,6 +17,7 @@
 #include "mproc_channel.h"
 #include "mproc_segment.h"
 #include "mproc_symbols.h"
+#include "mproc_queue.h"
 #include "mproc_ring.h"
 #include "mproc_sync.h"
 

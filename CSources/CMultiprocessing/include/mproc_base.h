@@ -113,6 +113,10 @@ ptrdiff_t mproc_receive_message(int socket, void *bytes, size_t size,
                               int *descriptors, int *descriptor_count,
                               int flags);
 
+/* The first bytes of the next message, which stays, without its descriptors;
+ * -EAGAIN when there is none. */
+ptrdiff_t mproc_peek_message(int socket, void *bytes, size_t size);
+
 /* Waits until `descriptor` is readable: 1, 0 when `timeout_ms` passed (-1: no
  * limit), or -errno. A peer that hung up counts as readable. */
 int mproc_wait_readable(int descriptor, int timeout_ms);
