@@ -170,6 +170,22 @@ struct FromPythonTests {
     #expect(answer == 3)
   }
 
+  @Test("a queue that is joined")
+  func queue() async throws {
+    let queue = try SharedQueue<Int>(capacity: 8)
+    let worker = try ChildProcess(queue.receiver) { queue in
+      while let number = try queue.receive() {
+        print(number * number)
+        queue.markDone()
+      }
+    }
+    for number in 0..<100 { try await queue.send(number) }
+    try await queue.join()
+    #expect(queue.count == 0)
+    queue.finish()
+    try await worker.value
+  }
+
   @Test("workers that fill one array")
   func sharedArray() async throws {
     try await withPool { pool async throws in

@@ -10,7 +10,9 @@ private func holdings() -> [Int] {
   let descriptors = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
   let maps = FileHandle(forReadingAtPath: "/proc/self/maps")?.readDataToEndOfFile() ?? Data()
   let lines = String(decoding: maps, as: UTF8.self).split(separator: "\n")
-  return [descriptors.count, lines.count { $0.contains("mproc-shared") }]
+  return [
+    descriptors.count, lines.count { $0.contains("mproc-shared") || $0.contains("mproc-queue") },
+  ]
 }
 
 @Suite("Shared objects that are dropped", .serialized, .timeLimit(.minutes(2)))
@@ -65,6 +67,18 @@ struct DropTests {
       there.close()
       #expect(try await here.receive() == 7)
       #expect(try await here.receive() == nil)
+    }
+  }
+
+  @Test("thousands of queues")
+  func queues() async throws {
+    try await leavesNothing { pool in
+      let queue = try SharedQueue<SharedArray<Int>>(capacity: 2)
+      try await pool.run(queue) { (queue: SharedQueue<SharedArray<Int>>) in
+        try queue.send(try SharedArray([5]))
+      }
+      let array = try #require(try queue.tryReceive())
+      #expect(array[0] == 5)
     }
   }
 
