@@ -1,7 +1,7 @@
 // The costs of a pool, each beside a peer that is measured in the same run: a child task, a task group, and
 // the round trip of a cache line between two CPUs.
 //
-//     swift run -c release micro [run] [map] [start] [large] [recovery] [crash] [messages]
+//     swift run -c release micro [run] [map] [start] [large] [recovery] [crash] [messages] [queues]
 
 import Multiprocessing
 
@@ -18,6 +18,7 @@ enum Micro {
     if wants("recovery") { try await Recovery.measure() }
     if wants("crash") { try await measureCrash() }
     if wants("messages") { try await Messages.measure() }
+    if wants("queues") { try await Queues.measure() }
     print("cache-line round trip: \(nanoseconds(probe())) ns")
   }
 
