@@ -6,7 +6,7 @@ SWIFT ?= swift
 SCRATCH ?= .build
 BUILD = $(SWIFT) build --scratch-path $(SCRATCH)
 CORECHECK = $(MAKE) -C CSources/corecheck
-EXAMPLES = SquaresAndCubes PoolMap PinnedWorkers PinnedPipeline SharedImageFilter
+EXAMPLES = SquaresAndCubes PoolMap PinnedWorkers PinnedPipeline SharedImageFilter WordCountPipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build test bench examples client sanitize faults format ci clean

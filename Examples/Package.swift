@@ -15,5 +15,6 @@ let package = Package(
     .executableTarget(name: "PinnedWorkers", dependencies: [multiprocessing]),
     .executableTarget(name: "PinnedPipeline", dependencies: [multiprocessing]),
     .executableTarget(name: "SharedImageFilter", dependencies: [multiprocessing]),
+    .executableTarget(name: "WordCountPipeline", dependencies: [multiprocessing]),
   ]
 )
