@@ -398,6 +398,12 @@ static void impossible_words_are_refused(void)
         REQUIRE(mproc_queue_pop(open.queue, open.receiver, &element,
                                 AT_ONCE) == -EPROTO);
         header->tail = header->head;
+        /* Memory that nobody has written is not made by reading it. */
+        open.queue->slots[header->head % 4] = (struct mproc__slot){
+            UINT64_C(1) << (20 + i), UINT64_C(1) << (17 + i), 0, 0};
+        header->tail = header->head + 1;
+        REQUIRE(mproc_queue_pop(open.queue, open.receiver, &element,
+                                AT_ONCE) == -EPROTO);
     }
     for (uint64_t i = 0, number; i < 4; i++) /* so that all slots are good */
         REQUIRE(send_numbered(&open, i, 24, AT_ONCE) == 0 &&

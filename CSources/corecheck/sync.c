@@ -167,6 +167,27 @@ static void take_permits(struct shared *shared)
         REQUIRE(mproc_shared_semaphore_wait(&shared->semaphore, PATIENT) == 0);
 }
 
+static void wait_for_a_while(struct shared *shared)
+{
+    REQUIRE(mproc_lock_acquire(&shared->lock, within_ms(60)) == -ETIMEDOUT);
+}
+
+/* The lock is kept for one that has given up meanwhile: nobody's, so whoever
+ * asks gets it. */
+static void a_kept_lock_is_free(void)
+{
+    struct shared *shared = make_shared();
+
+    REQUIRE(mproc_lock_acquire(&shared->lock, PATIENT) == 0);
+    require_ended_well(in_child(wait_for_a_while, shared));
+    REQUIRE(mproc_lock_release(&shared->lock) == 0);
+    REQUIRE(shared->lock.owner != 0);
+    REQUIRE(mproc_lock_try(&shared->lock) == 0);
+    REQUIRE(mproc_lock_release(&shared->lock) == 0);
+    REQUIRE(mproc_lock_acquire(&shared->lock, within_ms(1000)) == 0);
+    REQUIRE(mproc_lock_release(&shared->lock) == 0);
+}
+
 static void semaphores_count(void)
 {
     struct shared *shared = make_shared();
@@ -471,6 +492,7 @@ const struct check sync_checks[] = {
     {"a lock whose holder died is taken over", a_dead_holder_is_noticed,
      false},
     {"who waits for a lock gets its turn", a_waiter_gets_its_turn, false},
+    {"a lock kept for who has given up is free", a_kept_lock_is_free, false},
     {"semaphores count", semaphores_count, false},
     {"conditions and watched values wake", conditions_and_watched_values_wake,
      false},

@@ -59,7 +59,8 @@ struct mproc_lock {
  * for it again. Uncontended: 10 ns, no system call.
  */
 int mproc_lock_acquire(struct mproc_lock *lock, struct mproc_patience patience);
-/* As above, or -EBUSY at once. A lock whose holder is dead is taken. */
+/* As above, or -EBUSY at once. A lock whose holder is dead is taken, and one
+ * that is kept for those who wait. */
 int mproc_lock_try(struct mproc_lock *lock);
 /* -EPERM when this process does not hold it. */
 int mproc_lock_release(struct mproc_lock *lock);

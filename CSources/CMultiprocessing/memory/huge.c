@@ -36,7 +36,8 @@ static int prepare(int fd, size_t size, int node)
 int mproc_memfd_huge(const char *name, size_t size_bytes, int node)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_HUGETLB);
-    int result = fd < 0 ? -errno : prepare(fd, size_bytes ? size_bytes : 1, node);
+    int result =
+        fd < 0 ? -errno : prepare(fd, size_bytes ? size_bytes : 1, node);
 
     if (result == 0)
         return fd;

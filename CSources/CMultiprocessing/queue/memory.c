@@ -143,14 +143,17 @@ bool mproc__queue_slot(const struct mproc_queue *queue, uint64_t index,
 }
 
 /* What the kernel says is there: memory that was never written would only come
- * to be by reading it. */
-bool mproc__queue_is_there(const struct mproc_queue *queue, uint64_t size)
+ * to be by reading it, and a size that is nonsense could mean gigabytes. */
+bool mproc__queue_is_there(const struct mproc_queue *queue, uint64_t offset,
+                           uint64_t size)
 {
-    struct stat status;
+    uint64_t start = queue->data_offset + offset;
+    off_t hole;
 
-    return size <= UINT64_C(1) << MPROC_QUEUE_KEPT_LOG2 ||
-           (fstat(queue->memory, &status) == 0 &&
-            size <= (uint64_t)status.st_blocks * 512);
+    if (size <= UINT64_C(1) << MPROC_QUEUE_MIN_LOG2)
+        return true;
+    hole = lseek(queue->memory, (off_t)start, SEEK_HOLE);
+    return hole >= 0 && (uint64_t)hole >= start + size;
 }
 
 void *mproc__queue_bytes(struct mproc_queue *queue, uint64_t offset)

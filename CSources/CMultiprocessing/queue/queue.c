@@ -227,7 +227,7 @@ static int pop_now(struct mproc_queue *queue, int receiver,
         if (tail - head > queue->capacity)
             return -EPROTO;
         if (!mproc__queue_slot(queue, head, &slot) ||
-            !mproc__queue_is_there(queue, slot.size)) {
+            !mproc__queue_is_there(queue, slot.offset, slot.size)) {
             mproc_store_release(&header->head, head + 1);
             return -EPROTO;
         }

@@ -82,8 +82,10 @@ static inline uint64_t mproc__room_of(uint64_t size)
 /* A copy of slot `index`; false when it does not lie in an extent. */
 bool mproc__queue_slot(const struct mproc_queue *queue, uint64_t index,
                        struct mproc__slot *slot);
-/* Whether the file has so many bytes of memory. */
-bool mproc__queue_is_there(const struct mproc_queue *queue, uint64_t size);
+/* Whether an element that lies in an extent was ever written; a small one is
+ * taken to be. */
+bool mproc__queue_is_there(const struct mproc_queue *queue, uint64_t offset,
+                           uint64_t size);
 /* Where the bytes are, of an element that lies in an extent; NULL when that
  * cannot be mapped. */
 void *mproc__queue_bytes(struct mproc_queue *queue, uint64_t offset);

@@ -69,9 +69,11 @@ int mproc_lock_try(struct mproc_lock *lock)
 {
     int result;
 
-    do
-        result = take(lock, mproc_load_acquire(&lock->owner), false, true);
-    while (result == -EAGAIN);
+    do {
+        uint64_t owner = mproc_load_acquire(&lock->owner);
+        /* Nobody may be left of those for whom it is kept. */
+        result = take(lock, owner, owner == KEPT, true);
+    } while (result == -EAGAIN);
     return result;
 }
 

@@ -93,7 +93,7 @@ private enum SingleBody {
     unsafe bytes.copyBytes(from: payload)
     var reader = unsafe ByteReader(UnsafeRawBufferPointer(bytes))
     let name = try ValueCoding.decode(BodyName.self, from: &reader, context: nil)
-    let context = IncomingTransfer()
+    let context = IncomingTransfer(isArgument: true)
     switch try LoadedBody(name) {
     case .sync(let body): try body(&reader, &outcome, context)
     case .async(let body): try await body(&reader, &outcome, context)

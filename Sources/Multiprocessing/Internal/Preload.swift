@@ -125,7 +125,7 @@ extension Preload {
         throw ProcessError.notInThisProcess("an asynchronous preload body")
       }
       var result = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-      try body(&reader, &result, IncomingTransfer())
+      try body(&reader, &result, IncomingTransfer(isArgument: true))
     }
   }
 

@@ -18,7 +18,7 @@ final class SharedDescriptors: Sendable {
   private struct Attachment {
     var descriptor: SharedDescriptor
     /// Once a value has named it: the next task would have to map it again, and touch each page.
-    var mapping: SharedMapping?
+    var mapping: AnyObject?
   }
 
   private struct State {
@@ -67,12 +67,12 @@ final class SharedDescriptors: Sendable {
   }
 
   /// Keeps the mapping for as long as the application has a handle of the memory.
-  fileprivate func keep(_ mapping: SharedMapping) {
-    state.withLock { $0.attached[mapping.descriptor.number]?.mapping = mapping }
+  fileprivate func keep(_ mapping: any AnyObject & Sendable, of number: UInt64) {
+    state.withLock { $0.attached[number]?.mapping = mapping }
   }
 
-  /// The descriptor with this number; waits for it in a child. Throws when it is not here.
-  func descriptor(_ number: UInt64) throws(ProcessError) -> SharedDescriptor {
+  /// The descriptor with this number. Throws when it is not here, or waits for it.
+  func descriptor(_ number: UInt64, waits: Bool) throws(ProcessError) -> SharedDescriptor {
     // The body of a ChildProcess is called once: what it does not keep is free.
     let isForOneBody = mproc_current_role() == MPROC_ROLE_CHILD.rawValue
     while true {
@@ -81,16 +81,17 @@ final class SharedDescriptors: Sendable {
           return found.descriptor
         }
         if let found = state.live[number]?.descriptor { return found }
-        state.waiters += 1
+        if waits { state.waiters += 1 }
         return nil
       }
       if let found { return found }
-      guard CurrentProcess.isWorker else {
-        state.withLock { $0.waiters -= 1 }
+      guard waits else {
         throw .notTransferable(
           TransferFailure(
             typeName: "a handle of a shared object", reason: "its object is not in this process",
-            cure: "make it in the application and pass it to the workers"))
+            cure:
+              "make it in the application and pass it to the workers, or send it over a Connection")
+        )
       }
       unsafe mproc_semaphore_wait(arrival)
       state.withLock { $0.waiters -= 1 }
@@ -102,7 +103,7 @@ final class SharedDescriptors: Sendable {
 /// reference in this process.
 final class SharedDescriptor: Sendable {
   private struct Weak {
-    weak var mapping: SharedMapping?
+    weak var mapping: (any AnyObject & Sendable)?
   }
 
   /// Names it here and in the processes that this one attaches it to; never anything else after it.
@@ -141,14 +142,20 @@ final class SharedDescriptor: Sendable {
 
   /// The memory, mapped once.
   func mapping() throws(ProcessError) -> SharedMapping {
-    let (mapping, isNew) = try mapped.withLock {
-      mapped throws(ProcessError) -> (SharedMapping, Bool) in
-      if let mapping = mapped.mapping { return (mapping, false) }
-      let mapping = try SharedMapping(self)
+    try mapping { descriptor throws(ProcessError) in try SharedMapping(descriptor) }
+  }
+
+  /// What `make` makes of the descriptor, once for all who have it here.
+  func mapping<Mapping: AnyObject & Sendable>(
+    _ make: (SharedDescriptor) throws(ProcessError) -> Mapping
+  ) throws(ProcessError) -> Mapping {
+    let (mapping, isNew) = try mapped.withLock { mapped throws(ProcessError) -> (Mapping, Bool) in
+      if let mapping = mapped.mapping as? Mapping { return (mapping, false) }
+      let mapping = try make(self)
       mapped.mapping = mapping
       return (mapping, true)
     }
-    if isNew { SharedDescriptors.shared.keep(mapping) }
+    if isNew { SharedDescriptors.shared.keep(mapping, of: number) }
     return mapping
   }
 }

@@ -17,13 +17,22 @@ final class OutgoingTransfer: TransferContext {
 final class IncomingTransfer: TransferContext {
   /// What came with a message, by the sender's numbers; nil: descriptors were sent ahead, by number.
   private let message: [UInt64: SharedDescriptor]?
+  /// Whether those that are not here yet are on their way.
+  private let waits: Bool
 
-  init(message: [UInt64: SharedDescriptor]? = nil) {
+  init(message: [UInt64: SharedDescriptor]) {
     self.message = message
+    waits = false
+  }
+
+  /// - Parameter isArgument: Of a body in this process; else a result, for which nothing is sent ahead.
+  init(isArgument: Bool = false) {
+    message = nil
+    waits = isArgument
   }
 
   func descriptor(_ number: UInt64) throws(ProcessError) -> SharedDescriptor {
-    guard let message else { return try SharedDescriptors.shared.descriptor(number) }
+    guard let message else { return try SharedDescriptors.shared.descriptor(number, waits: waits) }
     guard let descriptor = message[number] else {
       throw .notTransferable(
         TransferFailure(
@@ -63,7 +72,7 @@ extension SharedDescriptor {
     }
     let number = try decoder.singleValueContainer().decode(UInt64.self)
     guard let context = context as? IncomingTransfer else {
-      return try SharedDescriptors.shared.descriptor(number)
+      return try SharedDescriptors.shared.descriptor(number, waits: false)
     }
     return try context.descriptor(number)
   }

@@ -131,6 +131,28 @@ struct SharedArrayTests {
     }
   }
 
+  @Test(
+    "a handle of what the receiver does not have is refused, at any depth", arguments: startMethods)
+  func strangeResults(_ method: StartMethod) async throws {
+    let options = ProcessOptions(startMethod: method)
+    let error = await #expect(throws: ProcessError.self) {
+      try await ChildProcess(options: options) { try SharedArray([1, 2]) }.value
+    }
+    #expect(try transferFailure(of: error).reason.contains("not in this process"))
+    // In a child that starts a child of its own, which must not wait for what never comes.
+    let text = try await ChildProcess(method.rawValue, options: options) {
+      (method: String) async throws -> String in
+      let options = ProcessOptions(startMethod: StartMethod(rawValue: method) ?? .spawn)
+      do {
+        _ = try await ChildProcess(options: options) { try SharedArray([1, 2]) }.value
+        return "accepted"
+      } catch {
+        return "\(error)"
+      }
+    }.value
+    #expect(text.contains("not in this process"))
+  }
+
   @Test("a handle outside a transfer cannot be encoded or decoded")
   func outsideTransfer() throws {
     let array = try SharedArray([1, 2, 3])

@@ -37,7 +37,7 @@ private final class Worker: @unchecked Sendable {
   private var bodies: [UInt32: Result<LoadedBody, ProcessError>] = [:]
   /// A worker mostly runs the same body again.
   private var lastBody: (number: UInt32, body: LoadedBody)?
-  private let context = IncomingTransfer()
+  private let context = IncomingTransfer(isArgument: true)
 
   init?(_ start: mproc_start) {
     var submissions = unsafe mproc_segment()

@@ -19,7 +19,7 @@ struct QueueHandle: Sendable {
     mproc_reserve_standard_streams()
     let memory = mproc_queue_create(UInt64(capacity))
     try Multiprocessing.check(memory, "memory for a queue")
-    self.memory = try QueueMemory(SharedDescriptor(memory))
+    self.memory = try QueueMemory.of(SharedDescriptor(memory))
     var ends: (Int32, Int32) = (-1, -1)
     let result = unsafe withUnsafeMutableBytes(of: &ends) {
       unsafe mproc_queue_ends($0.bindMemory(to: Int32.self).baseAddress)
@@ -170,7 +170,7 @@ extension QueueHandle {
   /// A handle with these ends that arrived from another process.
   init(from decoder: any Decoder, sends: Bool, receives: Bool) throws {
     var container = try decoder.unkeyedContainer()
-    memory = try QueueMemory(try container.decode(Named.self).descriptor)
+    memory = try QueueMemory.of(try container.decode(Named.self).descriptor)
     sender =
       sends ? QueueEnd(try container.decode(Named.self).descriptor, memory) : nil
     receiver =

@@ -12,7 +12,12 @@ final class QueueMemory: @unchecked Sendable {
   /// The mapping needs it for as long as it lives.
   let descriptor: SharedDescriptor
 
-  init(_ descriptor: SharedDescriptor) throws(ProcessError) {
+  /// The mapping of this process, one for all handles.
+  static func of(_ descriptor: SharedDescriptor) throws(ProcessError) -> QueueMemory {
+    try descriptor.mapping { descriptor throws(ProcessError) in try QueueMemory(descriptor) }
+  }
+
+  private init(_ descriptor: SharedDescriptor) throws(ProcessError) {
     var queue: OpaquePointer?
     let result = unsafe mproc_queue_open(descriptor.rawValue, &queue)
     guard result == 0, let queue = unsafe queue else {
