@@ -122,7 +122,8 @@ int main(int argc, char **argv)
         arena_checks, hostile_checks, kill_checks, preempt_checks,
         lifeline_checks, mutant_checks, crash_checks, symbols_checks,
         stress_checks, server_checks, watched_checks,
-        end_status_checks, sync_checks, queue_checks, queue_kill_checks,
+        end_status_checks, sync_checks, sync_kill_checks,
+        queue_checks, queue_kill_checks,
     };
     const char *filter;
     int failed = 0, count = 0;

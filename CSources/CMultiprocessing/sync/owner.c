@@ -97,6 +97,8 @@ bool mproc__is_dead(uint64_t owner)
         return ticks != (uint32_t)(owner >> 32);
     if (result == -ESRCH)
         return true;
+    /* Without /proc. Signal 0 asks and sends nothing, whoever has the number;
+     * one that has been given to another process counts as alive. */
     return kill(pid, 0) < 0 && errno == ESRCH;
 }
 

@@ -131,6 +131,30 @@ struct SharedArrayTests {
     }
   }
 
+  @Test("a worker keeps memory mapped from task to task", arguments: startMethods)
+  func staysMapped(_ method: StartMethod) async throws {
+    let array = try SharedArray<UInt8>(count: 16 << 20)
+    try await withPool(method, workers: 1) { pool in
+      // A page fault for each of 4,096 pages, or none.
+      func touch() async throws -> Int {
+        try await pool.run(array) { (array: SharedArray<UInt8>) -> Int in
+          var usage = rusage()
+          unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+          let before = usage.ru_minflt
+          array.withMutableSpan { span in
+            for index in stride(from: 0, to: span.count, by: 4_096) { span[index] &+= 1 }
+          }
+          unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+          return usage.ru_minflt - before
+        }
+      }
+      let (first, second) = try await (touch(), touch())
+      #expect(first > 1_000)
+      #expect(second < 100)
+      #expect(array[0] == 2)
+    }
+  }
+
   @Test(
     "a handle of what the receiver does not have is refused, at any depth", arguments: startMethods)
   func strangeResults(_ method: StartMethod) async throws {

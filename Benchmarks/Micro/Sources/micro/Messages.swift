@@ -14,7 +14,7 @@ enum Messages {
     try await measurePipes()
     try await measureFlood()
     try await measureLarge()
-    measurePython()
+    Python.run(script, measuring: "Python's Pipe")
   }
 
   private static func measureRoundTrip() async throws {
@@ -23,7 +23,7 @@ enum Messages {
       while let number = try there.receive() { try there.send(number &+ 1) }
     }
     there.close()
-    try report("Connection, round trip of an Int, blocking") { try roundTrips(here) }
+    try Timing.report("Connection, round trip of an Int, blocking", rounds) { try roundTrips(here) }
     let clock = ContinuousClock()
     let start = clock.now
     for number in 0..<rounds {
@@ -31,7 +31,7 @@ enum Messages {
       let answer = try await here.receive()
       precondition(answer == number + 1)
     }
-    print("Connection, round trip of an Int, async: \(each(clock.now - start, rounds)) ns")
+    print("Connection, round trip of an Int, async: \(Timing.each(clock.now - start, rounds)) ns")
     here.close()
     try await child.value
   }
@@ -66,7 +66,7 @@ enum Messages {
         write(back.writeEnd.rawValue, &number, 8)
       }
     }
-    report("two pipes, round trip of 8 bytes") {
+    Timing.report("two pipes, round trip of 8 bytes", rounds) {
       for number in 0..<rounds {
         var bytes = number
         write(there.writeEnd.rawValue, &bytes, 8)
@@ -92,7 +92,7 @@ enum Messages {
     let clock = ContinuousClock()
     let start = clock.now
     try receiveAll(here)
-    print("Connection, one way, an Int: \(each(clock.now - start, flood)) ns a message")
+    print("Connection, one way, an Int: \(Timing.each(clock.now - start, flood)) ns a message")
     try await child.value
   }
 
@@ -114,22 +114,6 @@ enum Messages {
     try await child.value
     let rate = Double(largeBytes) / (best / .seconds(1)) / 1e9
     print("Connection, [UInt8] of 16 MiB and an answer: \(Double(Int(rate * 100)) / 100) GB/s")
-  }
-
-  private static func report(_ name: String, _ body: () throws -> Void) rethrows {
-    let clock = ContinuousClock()
-    var times: [Int] = []
-    for _ in 0..<5 {
-      let start = clock.now
-      try body()
-      times.append(each(clock.now - start, rounds))
-    }
-    times.sort()
-    print("\(name): median \(times[2]) ns, best \(times[0]) ns")
-  }
-
-  private static func each(_ time: Duration, _ count: Int) -> Int {
-    Int(time / .nanoseconds(count))
   }
 
   // MARK: - Python
@@ -171,11 +155,4 @@ enum Messages {
               f"bytes of 16 MiB and an answer {(16 << 20) / best / 1e9:.2f} GB/s", flush=True)
     main()
     """
-
-  private static func measurePython() {
-    fflush(nil)
-    guard let pipe = popen("command -v python3 >/dev/null && exec python3 -", "w") else { return }
-    fputs(script, pipe)
-    if pclose(pipe) != 0 { print("Python's Pipe: there is no python3 here") }
-  }
 }

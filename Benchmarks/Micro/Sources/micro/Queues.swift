@@ -14,14 +14,14 @@ enum Queues {
     try await measureFlood(producers: 1)
     try await measureFlood(producers: 4)
     try await measureLarge()
-    measurePython()
+    Python.run(script, measuring: "Python's Queue")
   }
 
   /// Nobody waits, nobody else is there.
   private static func measureAlone() throws {
     let queue = try SharedQueue<Int>(capacity: 100)
     let text = try SharedQueue<String>(capacity: 100)
-    try report("SharedQueue, send and receive an Int, one process", rounds) {
+    try Timing.report("SharedQueue, send and receive an Int, one process", rounds) {
       for number in 0..<rounds {
         try queue.send(number)
         let received = try queue.receive()
@@ -29,7 +29,7 @@ enum Queues {
       }
     }
     let words = String(repeating: "word ", count: 20)
-    try report("SharedQueue, send and receive a String of 100 bytes, one process", rounds) {
+    try Timing.report("SharedQueue, send and receive a String of 100 bytes, one process", rounds) {
       for _ in 0..<rounds {
         try text.send(words)
         let received = try text.receive()
@@ -44,7 +44,7 @@ enum Queues {
       (there: SharedQueue<Int>.Receiver, back: SharedQueue<Int>.Sender) in
       while let number = try there.receive() { try back.send(number &+ 1) }
     }
-    try report("SharedQueue, round trip of an Int, blocking", rounds) {
+    try Timing.report("SharedQueue, round trip of an Int, blocking", rounds) {
       for number in 0..<rounds {
         try there.send(number)
         let answer = try back.receive()
@@ -69,7 +69,7 @@ enum Queues {
     try receive(flood / producers * producers - 1, from: queue)
     print(
       "SharedQueue, one way, an Int, senders \(producers):"
-        + " \(each(clock.now - start, flood)) ns an element")
+        + " \(Timing.each(clock.now - start, flood)) ns an element")
     for child in children { try await child.value }
   }
 
@@ -103,24 +103,6 @@ enum Queues {
     try there.send(bytes)
     let count = try back.receive()
     precondition(count == bytes.count)
-  }
-
-  private static func report(
-    _ name: String, _ rounds: Int, _ body: () throws -> Void
-  ) rethrows {
-    let clock = ContinuousClock()
-    var times: [Int] = []
-    for _ in 0..<5 {
-      let start = clock.now
-      try body()
-      times.append(each(clock.now - start, rounds))
-    }
-    times.sort()
-    print("\(name): median \(times[2]) ns, best \(times[0]) ns")
-  }
-
-  private static func each(_ time: Duration, _ count: Int) -> Int {
-    Int(time / .nanoseconds(count))
   }
 
   // MARK: - Python
@@ -157,11 +139,4 @@ enum Queues {
               f"bytes of 16 MiB and an answer {(16 << 20) / best / 1e9:.2f} GB/s", flush=True)
     main()
     """
-
-  private static func measurePython() {
-    fflush(nil)
-    guard let pipe = popen("command -v python3 >/dev/null && exec python3 -", "w") else { return }
-    fputs(script, pipe)
-    if pclose(pipe) != 0 { print("Python's Queue: there is no python3 here") }
-  }
 }

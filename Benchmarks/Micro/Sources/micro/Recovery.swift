@@ -21,7 +21,7 @@ enum Recovery {
       report("SIGKILL of a worker to the caller's error, \(method.rawValue)", errors)
       report("SIGKILL of a worker to its replacement's result, \(method.rawValue)", results)
     }
-    measurePython()
+    Python.run(script, measuring: "Python's ProcessPoolExecutor")
   }
 
   private static func round(_ pool: ProcessPool) async throws -> (error: Double, result: Double) {
@@ -79,11 +79,4 @@ enum Recovery {
                   f"median {times[10] * 1e6:.0f} us, best {times[0] * 1e6:.0f} us", flush=True)
     main()
     """
-
-  private static func measurePython() {
-    fflush(nil)
-    guard let pipe = popen("command -v python3 >/dev/null && exec python3 -", "w") else { return }
-    fputs(script, pipe)
-    if pclose(pipe) != 0 { print("Python's ProcessPoolExecutor: there is no python3 here") }
-  }
 }
