@@ -15,12 +15,17 @@
 #include "mproc_arena.h"
 #include "mproc_ring.h"
 
-#if defined(__SANITIZE_THREAD__)
+/* gcc says it by a macro, clang before its version 22 by a feature. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
 #define UNDER_TSAN 1
 #else
 #define UNDER_TSAN 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || UNDER_TSAN
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) \
+    || UNDER_TSAN
 #define UNDER_SANITIZER 1
 #else
 #define UNDER_SANITIZER 0

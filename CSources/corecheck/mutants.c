@@ -98,7 +98,7 @@ static void every_wrong_order_is_caught(void)
     bool caught = true;
 
     pool_script_prepare();
-    for (int i = AS_IT_SHOULD_BE + 1; i < MUTANT_COUNT; i++)
+    for (enum pool_mutant i = AS_IT_SHOULD_BE + 1; i < MUTANT_COUNT; i++)
         caught &= i < FIRST_MUTANT_ALIVE ? sweep_worker(way, i)
                                          : sweep_application(way, i);
     REQUIRE(caught);
