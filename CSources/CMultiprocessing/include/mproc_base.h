@@ -42,6 +42,9 @@ int mproc_named_unlink(const char *name);
  * hands over. */
 int mproc_memfd_grow(const char *name, int *descriptor, void **base,
                      size_t old_size, size_t new_size);
+/* Fixes the size of a memfd that mproc_memfd_grow made; -EINVAL where it is a
+ * file that cannot be sealed. */
+int mproc_memfd_seal(int descriptor);
 /* A memfd of that size that holds `bytes`. */
 int mproc_memfd_of(const char *name, const void *bytes, size_t size);
 /* Maps a file, shared and writable, at least `size` bytes of it, -EPROTO when

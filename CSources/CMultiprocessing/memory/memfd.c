@@ -139,3 +139,10 @@ int mproc_memfd_grow(const char *name, int *descriptor, void **base,
         close(fd);
     return result;
 }
+
+int mproc_memfd_seal(int descriptor)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+    return fcntl(descriptor, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}

@@ -19,6 +19,8 @@ final class ConnectionEnd: Sendable {
 
   private let state: Mutex<State>
 
+  let memories = MessageMemories()
+
   init(_ socket: SharedDescriptor) {
     state = Mutex(State(socket: socket))
   }
@@ -48,6 +50,7 @@ final class ConnectionEnd: Sendable {
       return (state.socket, state.waits)
     }
     for wait in waits.values { wait.finish() }
+    memories.removeAll()
     // Its end, if this was the last reference, outside the lock.
     _ = socket
   }

@@ -25,6 +25,8 @@ struct MessageHeader: BitwiseCopyable {
   var entryCount: UInt32
   /// Of the value.
   var byteCount: UInt64
+  /// Of the memory that the receiver is to free when it has read a large value; 0: it is used this once.
+  var memoryByteCount: UInt64
 
   static let mostEntries = Int(MPROC_MESSAGE_DESCRIPTORS) - 1
   /// Larger values travel in memory of their own.
@@ -35,18 +37,21 @@ struct MessageHeader: BitwiseCopyable {
 
 /// A message on its way out, which may have to wait for room.
 final class OutgoingMessage: @unchecked Sendable {  // One thread at a time.
-  private let writer: ByteWriter
+  private var writer: ByteWriter
+  private let memories: MessageMemories?
   private let header: MessageHeader
   private let entries: [MessageHeader.Entry]
   private let rawDescriptors: [Int32]
   /// Open until the message is sent.
   private let descriptors: [SharedDescriptor]
 
-  init(_ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void) throws {
+  init(
+    _ memories: MessageMemories, _ encode: (inout ByteWriter, OutgoingTransfer) throws -> Void
+  ) throws {
     let transfer = OutgoingTransfer()
     var writer = unsafe ByteWriter(
       region: UnsafeMutableRawBufferPointer(start: nil, count: 0),
-      fileLimit: MessageHeader.inlineLimit)
+      memoryLimit: MessageHeader.inlineLimit, memories: memories)
     try encode(&writer, transfer)
     descriptors = transfer.descriptors
     guard descriptors.count <= MessageHeader.mostEntries else {
@@ -55,23 +60,29 @@ final class OutgoingMessage: @unchecked Sendable {  // One thread at a time.
           + " \(MessageHeader.mostEntries) in one")
     }
     let isLarge = writer.count > MessageHeader.inlineLimit
-    if isLarge, writer.file < 0 {
+    if isLarge, writer.memory == nil {
       throw ProcessError.noSharedMemory(writer.count, for: "a message")
     }
+    let memory = isLarge ? writer.memory : nil
+    memory?.seal()
     header = MessageHeader(
       kind: isLarge ? MessageHeader.Kind.largeValue : MessageHeader.Kind.value,
-      entryCount: UInt32(descriptors.count), byteCount: UInt64(writer.count))
+      entryCount: UInt32(descriptors.count), byteCount: UInt64(writer.count),
+      memoryByteCount: UInt64(memory?.sharedByteCount ?? 0))
     entries = descriptors.map {
       MessageHeader.Entry(number: $0.number, byteCount: UInt64($0.byteCount))
     }
-    rawDescriptors = (isLarge ? [writer.file] : []) + descriptors.map(\.rawValue)
+    rawDescriptors = (memory.map { [$0.descriptor] } ?? []) + descriptors.map(\.rawValue)
     self.writer = writer
+    self.memories = memories
   }
 
   /// A descriptor for its own sake.
   init(_ descriptor: Int32) {
     writer = unsafe ByteWriter(region: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-    header = MessageHeader(kind: MessageHeader.Kind.descriptor, entryCount: 0, byteCount: 0)
+    header = MessageHeader(
+      kind: MessageHeader.Kind.descriptor, entryCount: 0, byteCount: 0, memoryByteCount: 0)
+    memories = nil
     entries = []
     rawDescriptors = [descriptor]
     descriptors = []
@@ -79,6 +90,13 @@ final class OutgoingMessage: @unchecked Sendable {  // One thread at a time.
 
   /// 0, -EAGAIN when there is no room, or another error.
   func send(to socket: Int32) -> Int32 {
+    let result = trySend(to: socket)
+    let isLarge = header.kind == MessageHeader.Kind.largeValue
+    if result == 0, isLarge, let memory = writer.handOver() { memories?.keep(memory) }
+    return result
+  }
+
+  private func trySend(to socket: Int32) -> Int32 {
     unsafe withUnsafeBytes(of: header) { header in
       unsafe entries.withUnsafeBytes { entries in
         unsafe writer.withBytes { bytes in
@@ -154,15 +172,29 @@ extension IncomingMessage {
     }
     let transfer = IncomingTransfer(message: named)
     guard isLarge else { return .value(try decode(&reader, transfer)) }
-    guard let byteCount = Int(exactly: header.byteCount) else { throw ProcessError.damagedOutcome }
+    return .value(try readLarge(header, file, transfer, decode))
+  }
+
+  private static func readLarge(
+    _ header: MessageHeader, _ file: Int32, _ transfer: IncomingTransfer,
+    _ decode: (inout ByteReader, IncomingTransfer) throws -> Value
+  ) throws -> Value {
+    guard let byteCount = Int(exactly: header.byteCount),
+      let memoryByteCount = Int(exactly: header.memoryByteCount)
+    else { throw ProcessError.damagedOutcome }
     var base: UnsafeMutableRawPointer?
     var mappedCount = 0
     try check(
-      unsafe mproc_map_shared(file, byteCount, &base, &mappedCount),
+      unsafe mproc_map_shared(file, max(byteCount, memoryByteCount), &base, &mappedCount),
       "mapping a message of \(byteCount) bytes")
-    defer { _ = unsafe mproc_unmap(base, mappedCount) }
-    var large = unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: byteCount))
-    return .value(try decode(&large, transfer))
+    defer {
+      if let base = unsafe base, let word = unsafe MessageMemory.word(base, memoryByteCount) {
+        unsafe mproc_store_seq(word, 1)
+      }
+      _ = unsafe mproc_unmap(base, mappedCount)
+    }
+    var reader = unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: byteCount))
+    return try decode(&reader, transfer)
   }
 }
 

@@ -15,7 +15,8 @@ public import SystemPackage
 /// one-way connection.
 ///
 /// Messages of up to 64 KiB wait in the kernel, some 200 KB of them, then `send` waits for the receiver; a larger one
-/// is written into shared memory at once, and counts as a small one. Cost: a system call for each `send` and each
+/// is written into shared memory at once, and counts as a small one. An end keeps up to 64 MiB of such memory until it
+/// is closed, and uses it again once the receiver has read it. Cost: a system call for each `send` and each
 /// `receive`, and a copy out of the kernel or out of shared memory; a receiver asks for 20 µs before it sleeps, so that
 /// an answer that comes at once (6 µs there and back on two CPUs of a virtual machine) wakes nobody.
 public final class Connection<Outgoing: Transferable, Incoming: Transferable>: Codable, Sendable {
@@ -48,17 +49,19 @@ public final class Connection<Outgoing: Transferable, Incoming: Transferable>: C
   /// - Throws: `.closed` when nobody can receive any more, or this end was closed; `.notTransferable` for a value that
   ///   cannot be encoded; `.startFailed` when there is no memory.
   public func send(_ message: Outgoing) throws {
-    try end.send(Self.encoded(message))
+    try end.send(encoded(message))
   }
 
   /// Sends a message; waits for room without holding a thread. Throws as the blocking form does, and
   /// `CancellationError`: then nothing was sent.
   public func send(_ message: Outgoing) async throws {
-    try await end.send(Self.encoded(message))
+    try await end.send(encoded(message))
   }
 
-  private static func encoded(_ message: Outgoing) throws -> OutgoingMessage {
-    try OutgoingMessage { writer, transfer in try encodeResult(message, into: &writer, transfer) }
+  private func encoded(_ message: Outgoing) throws -> OutgoingMessage {
+    try OutgoingMessage(end.memories) { writer, transfer in
+      try encodeResult(message, into: &writer, transfer)
+    }
   }
 
   // MARK: - Receiving

@@ -21,30 +21,33 @@ struct ByteWriter: ~Copyable {
   /// Whether the output outgrew the lent region and lies in memory of the writer's own.
   private(set) var isSpilled = false
 
-  /// The memfd that holds the output; -1: it lies elsewhere. Closed with the writer.
-  private(set) var file: Int32 = -1
-
-  private var isInFile = false
+  /// The memfd that holds the output; nil: it lies elsewhere.
+  private(set) var memory: MessageMemory?
 
   /// From this size on the output is to be in a memfd.
-  private let fileLimit: Int
+  private let memoryLimit: Int
+
+  /// Where there may be one that was used before.
+  private let memories: MessageMemories?
 
   /// How many bytes can be appended without moving.
   var room: Int { capacity - count }
 
-  /// A writer into `region`, which may be empty. Output that needs more than `fileLimit` bytes moves to a memfd, if
+  /// A writer into `region`, which may be empty. Output that needs more than `memoryLimit` bytes moves to a memfd, if
   /// one is to be had.
-  init(region: UnsafeMutableRawBufferPointer, fileLimit: Int = .max) {
-    self.fileLimit = fileLimit
+  init(
+    region: UnsafeMutableRawBufferPointer, memoryLimit: Int = .max, memories: MessageMemories? = nil
+  ) {
+    self.memoryLimit = memoryLimit
+    self.memories = memories
     // An empty region may have no address; a pointer that is never dereferenced stands in for it.
     unsafe base = region.baseAddress ?? Self.placeholder
     capacity = region.count
   }
 
   deinit {
-    if isInFile {
-      _ = unsafe mproc_unmap(base, capacity)
-      _ = mproc_close(file)
+    if let memory {
+      memory.release()
     } else if isSpilled {
       unsafe free(base)
     }
@@ -89,6 +92,15 @@ struct ByteWriter: ~Copyable {
     try unsafe body(UnsafeMutableRawBufferPointer(start: base, count: count))
   }
 
+  /// The memory that holds the output, which is another's to free now; the writer is empty then.
+  mutating func handOver() -> MessageMemory? {
+    guard let memory else { return nil }
+    self.memory = nil
+    unsafe base = Self.placeholder
+    (count, capacity, isSpilled) = (0, 0, false)
+    return memory
+  }
+
   private static var placeholder: UnsafeMutableRawPointer {
     unsafe UnsafeMutableRawPointer(bitPattern: 64)!  // 64 is not null.
   }
@@ -97,8 +109,8 @@ struct ByteWriter: ~Copyable {
   private mutating func grow(by byteCount: Int) {
     let needed = count + byteCount
     let newCapacity = max(needed, capacity * 2, 256)
-    if needed > fileLimit, growInFile(newCapacity) { return }
-    precondition(!isInFile, "no shared memory: \(newCapacity) bytes")
+    if needed > memoryLimit, growInMemory(needed, newCapacity) { return }
+    precondition(memory == nil, "no shared memory: \(newCapacity) bytes")
     let moved = unsafe isSpilled ? realloc(base, newCapacity) : malloc(newCapacity)
     guard let moved = unsafe moved else { fatalError("out of memory: \(newCapacity) bytes") }
     if !isSpilled { unsafe moved.copyMemory(from: base, byteCount: count) }
@@ -108,20 +120,23 @@ struct ByteWriter: ~Copyable {
   }
 
   /// False: there is no memfd; the output stays where it is.
-  private mutating func growInFile(_ newCapacity: Int) -> Bool {
-    let size = (newCapacity + 0xF_FFFF) & ~0xF_FFFF
-    var mapped: UnsafeMutableRawPointer? = unsafe isInFile ? base : nil
-    guard unsafe mproc_memfd_grow("mproc-message", &file, &mapped, capacity, size) == 0,
-      let mapped = unsafe mapped
-    else { return false }
-    if !isInFile {
-      unsafe mapped.copyMemory(from: base, byteCount: count)
-      if isSpilled { unsafe free(base) }
+  private mutating func growInMemory(_ needed: Int, _ newCapacity: Int) -> Bool {
+    if memory?.grow(room: newCapacity) != true {
+      guard let roomier = memories?.take(room: needed) ?? MessageMemory(room: newCapacity) else {
+        return false
+      }
+      unsafe roomier.base.copyMemory(from: base, byteCount: count)
+      if let memory {
+        memory.release()
+      } else if isSpilled {
+        unsafe free(base)
+      }
+      memory = roomier
     }
-    unsafe base = mapped
-    capacity = size
+    guard let memory else { return false }
+    unsafe base = memory.base
+    capacity = memory.room
     isSpilled = true
-    isInFile = true
     return true
   }
 }
