@@ -49,10 +49,13 @@
 #define MPROC_QUEUE_DESCRIPTORS MPROC_MESSAGE_DESCRIPTORS
 /* Most processes that have elements in hand. */
 #define MPROC_QUEUE_CONSUMERS 4096
-/* Extents from 64 KiB to 512 GiB; up to 1 MiB they are kept. */
+/* Extents from 64 KiB to 512 GiB; up to 32 MiB they are kept, all together 64
+ * MiB: new pages cost several times what the copies do. */
 #define MPROC_QUEUE_MIN_LOG2 16
 #define MPROC_QUEUE_MAX_LOG2 39
-#define MPROC_QUEUE_KEPT_LOG2 20
+#ifndef MPROC_QUEUE_KEPT_LOG2
+#define MPROC_QUEUE_KEPT_LOG2 25
+#endif
 
 /* A queue as a process has it mapped. */
 struct mproc_queue;

@@ -18,8 +18,8 @@
 /// has not returned, or one that `receive` has just taken. Nobody waits for it, what was sent stays, and its ends
 /// count as given up, within some 20 ms.
 ///
-/// **Elements.** Of any size: the memory grows with what waits in the queue and is given back, and at most
-/// `capacity` elements wait. Handles of shared objects in an element are handed over with it, up to 253 descriptors
+/// **Elements.** Of any size: the memory grows with what waits in the queue; 64 MiB of it are kept for what comes, more
+/// is given back when it is received. At most `capacity` elements wait. Handles of shared objects in an element are handed over with it, up to 253 descriptors
 /// an element (one for a piece of shared memory, a lock or a connection, two for an end of a queue, three for a whole
 /// one). The kernel lets some two hundred such elements wait, and not more descriptors than the limit of open files,
 /// so their senders may wait before there are `capacity` of them.

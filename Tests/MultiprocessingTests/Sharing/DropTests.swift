@@ -50,12 +50,11 @@ struct DropTests {
     }
   }
 
-  @Test("thousands of locks")
-  func locks() async throws {
+  @Test("thousands of every type", arguments: SharedKind.allCases)
+  func everyType(_ kind: SharedKind) async throws {
     try await leavesNothing { pool in
-      let mutex = try SharedMutex(1)
-      try await pool.run(mutex) { (mutex: SharedMutex<Int>) in mutex.withLock { $0 += 1 } }
-      #expect(mutex.withLockIfAvailable { $0 } == 2)
+      let (telling, waiting) = try SharedThing.pair(kind)
+      try await pool.forEach([telling, waiting]) { (_: SharedThing) in }
     }
   }
 
