@@ -1,10 +1,8 @@
 /*
  * Speed of the rings beside the physical limit: two processes, pinned to the
- * first two CPUs allowed. On virtual machines the distance between two CPUs
- * changes every few seconds; each trial is therefore short and bracketed by a
- * probe, the plain round trip of two cache lines. It counts only when both
- * probes agree, is reported for its level (near or far), and as a multiple of
- * its own probe. Kinds of trial alternate. Nothing here is judged.
+ * first two CPUs allowed. Each trial is short, bracketed by probes (probe.h),
+ * reported for its level, near or far, and as a multiple of its own probe. Kinds
+ * of trial alternate. Nothing here is judged.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -15,26 +13,16 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mproc_ring.h"
+#include "probe.h"
 
 #define CAPACITY (32 * 1024)
-#define FAR_NS 250.0
-#define BROKEN_NS 3000.0
 #define MAX_TRIALS 1000
 /* A consumer at the producer's heels takes each line away while it is filled:
  * waiting a little longer made 64-byte messages 4 times as fast. */
 #define STREAM_PAUSES 4
-
-static double now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void fail_unless(int condition, const char *what)
 {
@@ -46,7 +34,8 @@ static void fail_unless(int condition, const char *what)
 
 /* Words that the two sides share beside the channel. */
 struct shared {
-    uint64_t ping[16], pong[16], done[16];
+    struct probe probe;
+    uint64_t done[16];
     uint32_t turns[2][32]; /* of the bare futex round trip */
 };
 
@@ -56,39 +45,6 @@ struct side {
     uint64_t probes; /* round trips of the probe so far */
     uint32_t futex_turn;
 };
-
-/* MARK: - Probe */
-
-enum { PROBE_BATCHES = 12, PROBE_TRIPS = 40 };
-
-static double probe_lead(struct side *side)
-{
-    double best = 1e18;
-
-    for (int batch = 0; batch < PROBE_BATCHES; batch++) {
-        double begin = now_ns(), each;
-        for (int trip = 0; trip < PROBE_TRIPS; trip++) {
-            uint64_t n = ++side->probes;
-            mproc_store_release(&side->shared->ping[0], n);
-            while (mproc_load_acquire(&side->shared->pong[0]) != n)
-                ;
-        }
-        each = (now_ns() - begin) / PROBE_TRIPS;
-        if (each < best)
-            best = each;
-    }
-    return best;
-}
-
-static void probe_follow(struct side *side)
-{
-    for (int trip = 0; trip < PROBE_BATCHES * PROBE_TRIPS; trip++) {
-        uint64_t n = ++side->probes;
-        while (mproc_load_acquire(&side->shared->ping[0]) != n)
-            ;
-        mproc_store_release(&side->shared->pong[0], n);
-    }
-}
 
 /* MARK: - Kinds of trial: each has a leader and a follower */
 
@@ -311,24 +267,17 @@ static struct result {
     int count[2];
 } results[KIND_COUNT];
 
-static int level_of(double before, double after)
-{
-    if (before > BROKEN_NS || after > BROKEN_NS)
-        return -1;
-    return (before > FAR_NS) == (after > FAR_NS) ? before > FAR_NS : -1;
-}
-
 static void follow(struct side *side, int trials)
 {
     for (int trial = 0; trial < trials; trial++) {
         for (size_t k = 0; k < KIND_COUNT; k++) {
             if (strstr(kinds[k].name, filter) == NULL)
                 continue;
-            probe_follow(side);
+            probe_follow(&side->shared->probe, &side->probes);
             kinds[k].run(side, kinds[k].count, 0);
             mproc_store_release(&side->shared->done[0],
                                 (uint64_t)trial * KIND_COUNT + k + 1);
-            probe_follow(side);
+            probe_follow(&side->shared->probe, &side->probes);
         }
     }
 }
@@ -343,14 +292,14 @@ static void lead(struct side *side, int trials)
 
             if (strstr(kinds[k].name, filter) == NULL)
                 continue;
-            before = probe_lead(side);
+            before = probe_lead(&side->shared->probe, &side->probes);
             begin = now_ns();
             kinds[k].run(side, kinds[k].count, 1);
             while (mproc_load_acquire(&side->shared->done[0]) !=
                    (uint64_t)trial * KIND_COUNT + k + 1)
                 ;
             each = (now_ns() - begin) / (double)kinds[k].count;
-            after = probe_lead(side);
+            after = probe_lead(&side->shared->probe, &side->probes);
             level = level_of(before, after);
             if (level < 0)
                 continue;
