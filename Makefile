@@ -9,7 +9,7 @@ CORECHECK = $(MAKE) -C CSources/corecheck
 EXAMPLES = SquaresAndCubes PoolMap PinnedWorkers PinnedPipeline SharedImageFilter WordCountPipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench examples client sanitize faults format ci clean
+.PHONY: help setup build test bench peers examples client sanitize faults format ci clean
 
 help:  ## This list
 	@echo 'make COMMAND, where COMMAND is one of:'
@@ -34,6 +34,13 @@ bench: setup  ## Measure how work scales over this machine's CPUs; draws scaling
 	@"$$($(BUILD) -c release --show-bin-path)/scaling" \
 	  --kernels ep,triad,mandelbrot --class W --plot scaling.svg
 	@echo "The speed-up curves are in $(CURDIR)/scaling.svg"
+
+peers:  ## Measure connections and queues beside boost's, DPDK's, moodycamel's and Python's
+	@scripts/setup --peers
+	@$(MAKE) -C Benchmarks/Peers
+	$(SWIFT) build -c release --package-path Benchmarks/Micro
+	@Benchmarks/Peers/build/peers $(PEERS_FLAGS) \
+	  --ours "$$($(SWIFT) build -c release --package-path Benchmarks/Micro --show-bin-path)/micro"
 
 examples: setup  ## Build and run the examples
 	$(SWIFT) build --package-path Examples
@@ -63,3 +70,4 @@ ci:  ## Everything that must pass before a change is taken
 clean:  ## Remove all that was built
 	rm -rf $(SCRATCH) .build-static .build-testing Examples/.build Tests/Client/.build scaling.svg
 	$(CORECHECK) clean
+	$(MAKE) -C Benchmarks/Peers clean

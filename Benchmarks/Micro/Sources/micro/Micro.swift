@@ -2,6 +2,8 @@
 // the round trip of a cache line between two CPUs.
 //
 //     swift run -c release micro [run] [map] [start] [large] [recovery] [crash] [messages] [queues]
+//
+// `micro contend` answers the program in Benchmarks/Peers, which measures connections and queues beside their peers.
 
 import Multiprocessing
 
@@ -9,6 +11,7 @@ import Multiprocessing
 enum Micro {
   static func main() async throws {
     let asked = Set(CommandLine.arguments.dropFirst())
+    if asked == ["contend"] { return try await Contender.answer() }
     func wants(_ name: String) -> Bool { asked.isEmpty || asked.contains(name) }
     print("cache-line round trip: \(nanoseconds(probe())) ns")
     if wants("run") { try await measureRun() }
