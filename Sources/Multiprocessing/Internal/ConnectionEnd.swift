@@ -21,6 +21,8 @@ final class ConnectionEnd: Sendable {
 
   let memories = MessageMemories()
 
+  private let vainSpins = Atomic(0)
+
   init(_ socket: SharedDescriptor) {
     state = Mutex(State(socket: socket))
   }
@@ -123,16 +125,28 @@ final class ConnectionEnd: Sendable {
     }
   }
 
-  /// So long a receiver asks again before it sleeps, in nanoseconds: being woken on another CPU takes as long.
-  private static let spinTime: UInt64 = CPUTopology.usableCPUCount > 1 ? 20_000 : 0
+  /// So long a receiver asks again before it sleeps, in nanoseconds: being woken on another CPU takes as long. The
+  /// sender's CPU counts, which may be none of this process's own.
+  private static let spinTime: UInt64 = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? 20_000 : 0
+
+  /// What comes late, or from the CPU that a receiver is on, is not to be had by asking: after so many times in vain
+  /// it is tried now and then only.
+  private static let mostVainSpins = 4
+  private static let vainSpinsBetween = 32
 
   private func spin<R>(_ attempt: () throws -> R?) rethrows -> R? {
     if let result = try attempt() { return result }
     guard Self.spinTime > 0 else { return nil }
+    let vain = vainSpins.load(ordering: .relaxed)
+    vainSpins.store(vain &+ 1, ordering: .relaxed)
+    guard vain < Self.mostVainSpins || vain % Self.vainSpinsBetween == 0 else { return nil }
     let end = mproc_now_ns() + Self.spinTime
     while mproc_now_ns() < end {
       for _ in 0..<16 { mproc_pause() }
-      if let result = try attempt() { return result }
+      if let result = try attempt() {
+        vainSpins.store(0, ordering: .relaxed)
+        return result
+      }
     }
     return nil
   }
