@@ -80,8 +80,8 @@ struct mproc_condition {
 
 /* What to wait against; read with the lock held. */
 uint32_t mproc_condition_ticket(const struct mproc_condition *condition);
-/* Waits, without the lock, until there was a notification after `ticket`. 0,
- * -ETIMEDOUT or -ECANCELED. */
+/* Waits, without the lock, until there was a notification after `ticket`, for
+ * a slice at most: 0 to look again under the lock, -ETIMEDOUT or -ECANCELED. */
 int mproc_condition_wait(struct mproc_condition *condition, uint32_t ticket,
                          struct mproc_patience patience);
 void mproc_condition_notify(struct mproc_condition *condition, bool all);
@@ -128,7 +128,9 @@ struct mproc_barrier {
     uint32_t breaks;     /* those that were no completions */
     uint32_t is_broken;  /* until it is reset */
     uint32_t sleepers;
-    uint64_t pad[13];
+    uint32_t completed;  /* the generation after the last completed round */
+    uint32_t pad0;
+    uint64_t pad[12];
     /* Who has arrived, then who was in the round before: `parties` words each,
      * as in a lock's owner. */
     uint64_t members[];

@@ -45,6 +45,14 @@ int mproc__queue_nap(struct mproc__nap *nap, struct mproc_condition *condition,
     return mproc__nap(nap, &condition->sequence, ticket, &condition->sleepers);
 }
 
+/* Who has slept and gives up may have been woken for what another waits for. */
+static void hand_on(struct mproc_condition *condition,
+                    const struct mproc__nap *nap)
+{
+    if (nap->count > 0)
+        mproc_condition_notify(condition, false);
+}
+
 /* Whether the other end of the sockets is nobody's any more. */
 static bool is_deserted(int end)
 {
@@ -112,14 +120,18 @@ int mproc_queue_push(struct mproc_queue *queue, int sender, const void *bytes,
         int result = mproc__queue_enter(queue, patience);
         uint32_t ticket;
 
-        if (result < 0)
+        if (result < 0) {
+            hand_on(&header->not_full, &nap);
             return result;
+        }
         result = push_now(queue, sender, bytes, size, descriptors,
                           descriptor_count);
         ticket = mproc_condition_ticket(&header->not_full);
         mproc__queue_leave(queue);
         if (result == 0)
             mproc_condition_notify(&header->not_empty, false);
+        else if (result != -EAGAIN)
+            hand_on(&header->not_full, &nap);
         if (result != -EAGAIN)
             return result;
         if (is_deserted(sender))
@@ -207,15 +219,17 @@ static void settle(struct mproc__queue_header *header, int receiver)
     mproc_store_release(&header->settled, messages);
 }
 
-/* 1, 0 at the end, or -EAGAIN. */
+/* 1, 0 at the end, or -EAGAIN; and whether elements were removed that nobody
+ * gets. */
 static int pop_now(struct mproc_queue *queue, int receiver,
-                   struct mproc_queue_element *element)
+                   struct mproc_queue_element *element, bool *has_lost)
 {
     struct mproc__queue_header *header = queue->header;
     struct mproc__slot slot;
     bool is_over;
     int result;
 
+    *has_lost = false;
     do {
         uint64_t head = mproc_load_relaxed(&header->head);
         uint64_t tail = mproc_load_relaxed(&header->tail);
@@ -229,6 +243,7 @@ static int pop_now(struct mproc_queue *queue, int receiver,
         if (!mproc__queue_slot(queue, head, &slot) ||
             !mproc__queue_is_there(queue, slot.offset, slot.size)) {
             mproc_store_release(&header->head, head + 1);
+            *has_lost = true;
             return -EPROTO;
         }
         result = take_out(queue, receiver, &slot, element, &is_over);
@@ -236,6 +251,7 @@ static int pop_now(struct mproc_queue *queue, int receiver,
             return result;
         mproc_store_release(&header->head, head + 1); /* the pop */
         mproc__queue_trim(queue, head + 1, tail, slot.offset);
+        *has_lost = *has_lost || result < 0;
     } while (result == -ENODATA);
     return result < 0 ? result : 1;
 }
@@ -250,15 +266,22 @@ int mproc_queue_pop(struct mproc_queue *queue, int receiver,
 
     for (;;) {
         int result = mproc__queue_enter(queue, patience);
+        bool has_lost;
         uint32_t ticket;
 
-        if (result < 0)
+        if (result < 0) {
+            hand_on(&header->not_empty, &nap);
             return result;
-        result = pop_now(queue, receiver, element);
+        }
+        result = pop_now(queue, receiver, element, &has_lost);
         ticket = mproc_condition_ticket(&header->not_empty);
         mproc__queue_leave(queue);
-        if (result == 1)
-            mproc_condition_notify(&header->not_full, false);
+        if (result == 1 || has_lost)
+            mproc_condition_notify(&header->not_full, has_lost);
+        if (has_lost)
+            mproc_condition_notify(&header->less_to_do, true);
+        if (result < 0 && result != -EAGAIN)
+            hand_on(&header->not_empty, &nap);
         if (result != -EAGAIN)
             return result;
         /* Whoever sent had sent before the last one left: so look once more. */

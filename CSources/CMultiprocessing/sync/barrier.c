@@ -1,7 +1,8 @@
 /*
  * Barriers. All changes are made under the lock; `generation` is what sleepers
- * wait on: it moves on at the end of each round. A round during which `breaks`
- * moved on too was not completed.
+ * wait on: it moves on at the end of each round. A round was completed when
+ * `breaks` has not moved on since, or when `completed` says so: by the time
+ * that a waiter looks, the next round may have been broken.
  *
  * Killed right here: a process that dies under the lock may have counted
  * itself and not entered its name, or the reverse: whoever takes the lock over
@@ -77,8 +78,10 @@ static bool is_over(const struct mproc_barrier *barrier,
 static int outcome(const struct mproc_barrier *barrier,
                    const struct place *place)
 {
-    return load(&barrier->breaks) == place->breaks ? (int)place->index
-                                                   : -EPIPE;
+    return load(&barrier->breaks) == place->breaks ||
+                   load(&barrier->completed) == place->generation + 1
+               ? (int)place->index
+               : -EPIPE;
 }
 
 /* 0, or -EPIPE; the last one ends the round. */
@@ -103,6 +106,9 @@ static int arrive(struct mproc_barrier *barrier, uint32_t parties,
                                 mproc_load_relaxed(&barrier->members[i]));
             mproc_store_relaxed(&barrier->members[i], 0);
         }
+        /* Before the generation: read after it. */
+        __atomic_store_n(&barrier->completed, place->generation + 1,
+                         __ATOMIC_RELEASE);
         end_round(barrier);
     }
     leave(barrier);

@@ -27,13 +27,13 @@ int mproc_condition_wait(struct mproc_condition *condition, uint32_t ticket,
 {
     struct mproc__nap nap = mproc__nap_begin(patience);
 
-    while (load(&condition->sequence) == ticket) {
-        int result = mproc__nap(&nap, &condition->sequence, ticket,
-                                &condition->sleepers);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    if (load(&condition->sequence) != ticket)
+        return 0;
+    /* One, and then the caller looks: whoever changed what it waits for may
+     * have died before it could notify. */
+    nap.slice_ns = MPROC_SYNC_SLICE_NS;
+    return mproc__nap(&nap, &condition->sequence, ticket,
+                      &condition->sleepers);
 }
 
 static void notify(uint32_t *sequence, const uint32_t *sleepers, bool all)

@@ -139,8 +139,11 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
   ) throws -> R {
     let clock = ContinuousClock()
     let end = limit.map { clock.now + $0 }
+    var hasWaited = false
     while true {
       guard acquire(end.map { clock.now.duration(to: $0) }) >= 0 else {
+        // What woke this one may be meant for another.
+        if hasWaited { condition.notifyOne() }
         throw ProcessError.timedOut(limit ?? .zero)
       }
       if unsafe predicate(state.pointee) { break }
@@ -149,6 +152,7 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
       guard condition.wait(after: ticket, end.map { clock.now.duration(to: $0) }) >= 0 else {
         throw ProcessError.timedOut(limit ?? .zero)
       }
+      hasWaited = true
     }
     defer { release() }
     return unsafe try body(&state.pointee)
@@ -179,9 +183,16 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
   ) async throws {
     let clock = ContinuousClock()
     let end = limit.map { clock.now + $0 }
+    var hasWaited = false
     while true {
-      guard try await acquireSuspended(end.map { clock.now.duration(to: $0) }) >= 0 else {
-        throw ProcessError.timedOut(limit ?? .zero)
+      do {
+        guard try await acquireSuspended(end.map { clock.now.duration(to: $0) }) >= 0 else {
+          throw ProcessError.timedOut(limit ?? .zero)
+        }
+      } catch {
+        // What woke this one may be meant for another.
+        if hasWaited { condition.notifyOne() }
+        throw error
       }
       if unsafe predicate(state.pointee) { return }
       let ticket = condition.ticket
@@ -190,6 +201,7 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
         try await condition.waitSuspended(
           after: ticket, end.map { clock.now.duration(to: $0) }) >= 0
       else { throw ProcessError.timedOut(limit ?? .zero) }
+      hasWaited = true
     }
   }
 
