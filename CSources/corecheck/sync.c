@@ -148,7 +148,7 @@ static void wait_for_the_signal(struct shared *shared)
             ticket = mproc_condition_ticket(&shared->condition);
             REQUIRE(mproc_lock_release(&shared->lock) == 0);
             REQUIRE(mproc_condition_wait(&shared->condition, ticket,
-                                         PATIENT) == 0);
+                                         mproc_now_ns(), PATIENT) == 0);
             REQUIRE(mproc_lock_acquire(&shared->lock, PATIENT) == 0);
         }
         shared->second++;

@@ -78,7 +78,7 @@ static void require_signals(struct shared *shared)
     REQUIRE(mproc_event_wait(&shared->event, within_ms(1000)) == 0);
     mproc_event_clear(&shared->event);
     mproc_condition_notify(&shared->condition, true);
-    REQUIRE(mproc_condition_wait(&shared->condition, ticket,
+    REQUIRE(mproc_condition_wait(&shared->condition, ticket, mproc_now_ns(),
                                  within_ms(1000)) == 0);
     /* As if somebody slept. */
     shared->event.sleepers = shared->condition.sleepers = 1;

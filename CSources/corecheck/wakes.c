@@ -56,19 +56,27 @@ static uint32_t load(const uint32_t *word)
 
 /* MARK: - Conditions */
 
+static int wait_since(uint64_t began_ns, uint32_t ticket,
+                      struct mproc_patience patience)
+{
+    return mproc_condition_wait(&shared->condition, ticket, began_ns, patience);
+}
+
 /* Who has changed what they wait for may be killed before it notifies. */
 static void waiters_look_without_a_notification(void)
 {
+    const uint64_t now = mproc_now_ns();
     uint32_t ticket;
 
     make_shared();
     ticket = mproc_condition_ticket(&shared->condition);
-    REQUIRE(mproc_condition_wait(&shared->condition, ticket,
-                                 within_ms(10000)) == 0);
-    REQUIRE(mproc_condition_wait(&shared->condition, ticket, AT_ONCE) ==
-            -ETIMEDOUT);
+    REQUIRE(wait_since(now, ticket, within_ms(10000)) == 0);
+    /* Who has waited for ten minutes does so too. */
+    REQUIRE(wait_since(now - 600 * UINT64_C(1000000000), ticket,
+                       within_ms(10000)) == 0);
+    REQUIRE(wait_since(now, ticket, AT_ONCE) == -ETIMEDOUT);
     mproc_condition_notify(&shared->condition, true);
-    REQUIRE(mproc_condition_wait(&shared->condition, ticket, AT_ONCE) == 0);
+    REQUIRE(wait_since(now, ticket, AT_ONCE) == 0);
 }
 
 /* MARK: - Barriers */

@@ -80,10 +80,11 @@ struct mproc_condition {
 
 /* What to wait against; read with the lock held. */
 uint32_t mproc_condition_ticket(const struct mproc_condition *condition);
-/* Waits, without the lock, until there was a notification after `ticket`, for
- * a slice at most: 0 to look again under the lock, -ETIMEDOUT or -ECANCELED. */
+/* Waits, without the lock, until there was a notification after `ticket`, or
+ * until it is time to look again for who began to wait at that time of
+ * mproc_now_ns: 0, -ETIMEDOUT or -ECANCELED. */
 int mproc_condition_wait(struct mproc_condition *condition, uint32_t ticket,
-                         struct mproc_patience patience);
+                         uint64_t began_ns, struct mproc_patience patience);
 void mproc_condition_notify(struct mproc_condition *condition, bool all);
 
 /* MARK: - Semaphores */

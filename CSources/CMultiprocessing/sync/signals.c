@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "mproc_atomic.h"
+#include "mproc_base.h"
 #include "sync_internal.h"
 
 static uint32_t load(const uint32_t *word)
@@ -22,18 +23,35 @@ uint32_t mproc_condition_ticket(const struct mproc_condition *condition)
     return load(&condition->sequence);
 }
 
+/* Whoever changed what a waiter waits for may have died before it could notify:
+ * so a waiter looks again after a slice, and after an eighth of the time that
+ * it has waited, half a second at most. */
+static uint64_t next_look_ns(uint64_t began_ns)
+{
+    const uint64_t longest = 500000000, now = mproc_now_ns();
+    uint64_t pause = (now - began_ns) / 8;
+
+    if (began_ns > now || pause < MPROC_SYNC_SLICE_NS)
+        pause = MPROC_SYNC_SLICE_NS;
+    return now + (pause < longest ? pause : longest);
+}
+
 int mproc_condition_wait(struct mproc_condition *condition, uint32_t ticket,
-                         struct mproc_patience patience)
+                         uint64_t began_ns, struct mproc_patience patience)
 {
     struct mproc__nap nap = mproc__nap_begin(patience);
+    uint64_t look_ns = next_look_ns(began_ns);
 
-    if (load(&condition->sequence) != ticket)
-        return 0;
-    /* One, and then the caller looks: whoever changed what it waits for may
-     * have died before it could notify. */
     nap.slice_ns = MPROC_SYNC_SLICE_NS;
-    return mproc__nap(&nap, &condition->sequence, ticket,
-                      &condition->sleepers);
+    while (load(&condition->sequence) == ticket) {
+        int result = mproc__nap(&nap, &condition->sequence, ticket,
+                                &condition->sleepers);
+        if (result < 0)
+            return result;
+        if (mproc_now_ns() >= look_ns)
+            break;
+    }
+    return 0;
 }
 
 static void notify(uint32_t *sequence, const uint32_t *sleepers, bool all)

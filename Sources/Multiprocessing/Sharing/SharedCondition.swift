@@ -6,7 +6,8 @@ internal import CMultiprocessing
 /// is the `SharedMutex`.
 ///
 /// Change the state under the lock, then notify. A waiter that wakes looks at its predicate again, so a
-/// notification too many does no harm. A notifier that dies before it has woken anybody delays them by 20 ms.
+/// notification too many does no harm. A notifier that dies before it has woken anybody delays them by 20 ms, or by
+/// an eighth of the time that they have waited, 0.5 s at most.
 public final class SharedCondition: Codable, Sendable {
   private let cell: SharedCell
 
@@ -28,13 +29,16 @@ public final class SharedCondition: Codable, Sendable {
 
   var ticket: UInt32 { unsafe mproc_condition_ticket(words) }
 
-  func wait(after ticket: UInt32, _ limit: Duration?) -> Int32 {
-    unsafe SharedWait.blocking(limit) { unsafe mproc_condition_wait(words, ticket, $0) }
+  /// Waits for a notification after `ticket`, or until it is time to look again for who waits since `began`.
+  func wait(after ticket: UInt32, since began: UInt64, _ limit: Duration?) -> Int32 {
+    unsafe SharedWait.blocking(limit) { unsafe mproc_condition_wait(words, ticket, began, $0) }
   }
 
-  func waitSuspended(after ticket: UInt32, _ limit: Duration?) async throws -> Int32 {
+  func waitSuspended(
+    after ticket: UInt32, since began: UInt64, _ limit: Duration?
+  ) async throws -> Int32 {
     unsafe try await SharedWait.suspended(limit) { [self] in
-      unsafe mproc_condition_wait(words, ticket, $0)
+      unsafe mproc_condition_wait(words, ticket, began, $0)
     }
   }
 

@@ -139,6 +139,7 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
   ) throws -> R {
     let clock = ContinuousClock()
     let end = limit.map { clock.now + $0 }
+    let began = mproc_now_ns()
     var hasWaited = false
     while true {
       guard acquire(end.map { clock.now.duration(to: $0) }) >= 0 else {
@@ -149,7 +150,8 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
       if unsafe predicate(state.pointee) { break }
       let ticket = condition.ticket
       release()
-      guard condition.wait(after: ticket, end.map { clock.now.duration(to: $0) }) >= 0 else {
+      let rest = end.map { clock.now.duration(to: $0) }
+      guard condition.wait(after: ticket, since: began, rest) >= 0 else {
         throw ProcessError.timedOut(limit ?? .zero)
       }
       hasWaited = true
@@ -183,6 +185,7 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
   ) async throws {
     let clock = ContinuousClock()
     let end = limit.map { clock.now + $0 }
+    let began = mproc_now_ns()
     var hasWaited = false
     while true {
       do {
@@ -197,10 +200,10 @@ public final class SharedMutex<State: BitwiseCopyable & Sendable>: Codable, Send
       if unsafe predicate(state.pointee) { return }
       let ticket = condition.ticket
       release()
-      guard
-        try await condition.waitSuspended(
-          after: ticket, end.map { clock.now.duration(to: $0) }) >= 0
-      else { throw ProcessError.timedOut(limit ?? .zero) }
+      let rest = end.map { clock.now.duration(to: $0) }
+      guard try await condition.waitSuspended(after: ticket, since: began, rest) >= 0 else {
+        throw ProcessError.timedOut(limit ?? .zero)
+      }
       hasWaited = true
     }
   }
