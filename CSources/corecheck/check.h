@@ -48,7 +48,7 @@ extern const struct check layout_checks[], ring_checks[], stress_checks[],
     mutant_checks[], hostile_checks[], arena_checks[], crash_checks[],
     symbols_checks[], server_checks[], watched_checks[],
     end_status_checks[], sync_checks[], sync_kill_checks[], queue_checks[],
-    queue_kill_checks[], wakes_checks[];
+    queue_kill_checks[], wakes_checks[], stopped_checks[];
 
 /* Ends the check with a message; also in its child processes and threads. */
 #define REQUIRE(condition)                                                     \

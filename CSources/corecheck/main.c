@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         lifeline_checks, mutant_checks, crash_checks, symbols_checks,
         stress_checks, server_checks, watched_checks,
         end_status_checks, sync_checks, sync_kill_checks,
-        queue_checks, queue_kill_checks, wakes_checks,
+        queue_checks, queue_kill_checks, wakes_checks, stopped_checks,
     };
     const char *filter;
     int failed = 0, count = 0;

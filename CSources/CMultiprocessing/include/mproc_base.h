@@ -45,6 +45,8 @@ int mproc_memfd_grow(const char *name, int *descriptor, void **base,
 /* Fixes the size of a memfd that mproc_memfd_grow made; -EINVAL where it is a
  * file that cannot be sealed. */
 int mproc_memfd_seal(int descriptor);
+/* Whether nobody can make it shorter, which would be SIGBUS for its readers. */
+bool mproc_memfd_is_sealed(int descriptor);
 /* A memfd of that size that holds `bytes`. */
 int mproc_memfd_of(const char *name, const void *bytes, size_t size);
 /* Maps a file, shared and writable, at least `size` bytes of it, -EPROTO when

@@ -71,10 +71,12 @@ int mproc_queue_open(int memory, struct mproc_queue **queue);
 void mproc_queue_close(struct mproc_queue *queue);
 
 /*
- * All that follow may be called by several threads at once. A deadline of 0
- * makes an attempt of them: they may wait for the lock, half a second at most,
- * and for nothing else. Damaged memory is -EPROTO.
+ * All that follow may be called by several threads at once. With a deadline
+ * they may wait for the lock half a second longer: so MPROC_QUEUE_ATTEMPT, a
+ * deadline that has passed, waits for the lock and for nothing else. A deadline
+ * of 0 waits not even for the lock. Damaged memory is -EPROTO.
  */
+#define MPROC_QUEUE_ATTEMPT ((struct mproc_patience){1, NULL})
 
 /*
  * Waits for room. -EPIPE after mproc_queue_finish, and when there is no room

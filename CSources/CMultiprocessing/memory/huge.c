@@ -4,6 +4,7 @@
  * touching them cannot fail later; so it is mapped here once, to be told.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -35,12 +36,18 @@ static int prepare(int fd, size_t size, int node)
 
 int mproc_memfd_huge(const char *name, size_t size_bytes, int node)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_HUGETLB);
+    const unsigned flags = MFD_CLOEXEC | MFD_HUGETLB;
+    int fd = memfd_create(name, flags | MFD_ALLOW_SEALING); /* Linux 4.16 */
+
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, flags);
     int result =
         fd < 0 ? -errno : prepare(fd, size_bytes ? size_bytes : 1, node);
 
-    if (result == 0)
+    if (result == 0) {
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
         return fd;
+    }
     if (fd >= 0)
         close(fd);
     return result;

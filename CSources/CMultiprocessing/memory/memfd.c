@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "mproc_base.h"
@@ -35,6 +36,11 @@ static bool is_refused(int error)
 
 static int set_size(int fd, uint64_t size_bytes)
 {
+    struct rlimit limit;
+
+    /* A larger file would be SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size_bytes > limit.rlim_cur)
+        return -EFBIG;
     while (ftruncate(fd, (off_t)size_bytes) < 0)
         if (errno != EINTR)
             return -errno;
@@ -145,4 +151,11 @@ int mproc_memfd_seal(int descriptor)
     const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
 
     return fcntl(descriptor, F_ADD_SEALS, seals) < 0 ? -errno : 0;
+}
+
+bool mproc_memfd_is_sealed(int descriptor)
+{
+    int seals = fcntl(descriptor, F_GET_SEALS);
+
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }

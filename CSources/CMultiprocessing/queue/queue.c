@@ -17,7 +17,7 @@ int mproc__queue_enter(struct mproc_queue *queue,
 {
     int result;
 
-    if (patience.deadline_ns != UINT64_MAX) {
+    if (patience.deadline_ns != UINT64_MAX && patience.deadline_ns != 0) {
         uint64_t least = mproc_now_ns() + LOCK_PATIENCE_NS;
         if (patience.deadline_ns < least)
             patience.deadline_ns = least;
@@ -144,14 +144,13 @@ int mproc_queue_push(struct mproc_queue *queue, int sender, const void *bytes,
 
 void mproc_queue_finish(struct mproc_queue *queue)
 {
-    /* Under the lock: no element may follow one that was the last. */
-    int result = mproc__queue_enter(queue,
-                                    (struct mproc_patience){UINT64_MAX, NULL});
+    /* Under the lock: no element may follow one that was the last. Without it
+     * when its holder was stopped, and may yet send the element in its hand. */
+    int result = mproc__queue_enter(queue, MPROC_QUEUE_ATTEMPT);
 
-    if (result < 0)
-        return;
     mproc_store_release(&queue->header->finished, 1);
-    mproc__queue_leave(queue);
+    if (result == 0)
+        mproc__queue_leave(queue);
     mproc_queue_stir(queue);
 }
 
@@ -169,6 +168,8 @@ static void drop(struct mproc_queue_element *element)
     while (element->descriptor_count > 0)
         mproc_close(element->descriptors[--element->descriptor_count]);
     free(element->descriptors);
+    element->bytes = NULL;
+    element->descriptors = NULL;
 }
 
 /* A copy of the first element: 0; -errno, and whether it is to be left behind
@@ -227,6 +228,7 @@ static int pop_now(struct mproc_queue *queue, int receiver,
     struct mproc__queue_header *header = queue->header;
     struct mproc__slot slot;
     bool is_over;
+    uint64_t rounds = 0;
     int result;
 
     *has_lost = false;
@@ -252,8 +254,9 @@ static int pop_now(struct mproc_queue *queue, int receiver,
         mproc_store_release(&header->head, head + 1); /* the pop */
         mproc__queue_trim(queue, head + 1, tail, slot.offset);
         *has_lost = *has_lost || result < 0;
-    } while (result == -ENODATA);
-    return result < 0 ? result : 1;
+        /* More than there can be: somebody else makes up the numbers. */
+    } while (result == -ENODATA && ++rounds <= queue->capacity);
+    return result == -ENODATA ? -EPROTO : result < 0 ? result : 1;
 }
 
 int mproc_queue_pop(struct mproc_queue *queue, int receiver,

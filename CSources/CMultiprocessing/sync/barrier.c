@@ -13,9 +13,8 @@
 #include <string.h>
 
 #include "mproc_atomic.h"
+#include "mproc_base.h"
 #include "sync_internal.h"
-
-#define PATIENT ((struct mproc_patience){UINT64_MAX, NULL})
 
 uint64_t mproc_barrier_bytes(uint32_t parties)
 {
@@ -52,10 +51,20 @@ static void break_round(struct mproc_barrier *barrier)
     end_round(barrier);
 }
 
-static void enter(struct mproc_barrier *barrier)
+/* 0, or a negative error: the lock was not to be had. */
+static int enter(struct mproc_barrier *barrier, struct mproc_patience patience)
 {
-    if (mproc_lock_acquire(&barrier->lock, PATIENT) == 1)
+    int result = mproc_lock_acquire(&barrier->lock, patience);
+
+    if (result == 1)
         break_round(barrier);
+    return result < 0 ? result : 0;
+}
+
+/* A holder that is not back by then was stopped, or there is none. */
+static struct mproc_patience for_a_moment(void)
+{
+    return (struct mproc_patience){mproc_now_ns() + UINT64_C(500000000), NULL};
 }
 
 static void leave(struct mproc_barrier *barrier)
@@ -86,11 +95,12 @@ static int outcome(const struct mproc_barrier *barrier,
 
 /* 0, or -EPIPE; the last one ends the round. */
 static int arrive(struct mproc_barrier *barrier, uint32_t parties,
-                  struct place *place)
+                  struct place *place, struct mproc_patience patience)
 {
-    int result = 0;
+    int result = enter(barrier, patience);
 
-    enter(barrier);
+    if (result < 0)
+        return result;
     *place = (struct place){barrier->arrived, load(&barrier->generation),
                             load(&barrier->breaks), false};
     if (barrier->is_broken || place->index >= parties) {
@@ -130,7 +140,7 @@ int mproc_barrier_wait(struct mproc_barrier *barrier, uint32_t parties,
 {
     struct mproc__nap nap = mproc__nap_begin(patience);
     struct place place;
-    int result = arrive(barrier, parties, &place);
+    int result = arrive(barrier, parties, &place, patience);
 
     if (result < 0 || place.is_last)
         return result < 0 ? result : (int)place.index;
@@ -142,12 +152,14 @@ int mproc_barrier_wait(struct mproc_barrier *barrier, uint32_t parties,
         if (is_over(barrier, &place) ||
             (result == 0 && !has_lost_one(barrier, parties)))
             continue;
-        enter(barrier);
-        if (is_over(barrier, &place))
-            result = 0;
-        else
-            break_round(barrier);
-        leave(barrier);
+        /* Who cannot break it leaves all the same: its arrival counts. */
+        if (enter(barrier, for_a_moment()) == 0) {
+            if (is_over(barrier, &place))
+                result = 0;
+            else
+                break_round(barrier);
+            leave(barrier);
+        }
         if (result < 0)
             return result;
     }
@@ -156,17 +168,21 @@ int mproc_barrier_wait(struct mproc_barrier *barrier, uint32_t parties,
 
 void mproc_barrier_abort(struct mproc_barrier *barrier)
 {
-    enter(barrier);
+    int result = enter(barrier, for_a_moment());
+
     break_round(barrier);
-    leave(barrier);
+    if (result == 0)
+        leave(barrier);
 }
 
 void mproc_barrier_reset(struct mproc_barrier *barrier, uint32_t parties)
 {
-    enter(barrier);
+    int result = enter(barrier, for_a_moment());
+
     break_round(barrier);
     for (uint32_t i = 0; i < 2 * parties; i++)
         mproc_store_relaxed(&barrier->members[i], 0);
     barrier->is_broken = 0;
-    leave(barrier);
+    if (result == 0)
+        leave(barrier);
 }

@@ -12,6 +12,8 @@ final class ConnectionEnd: Sendable {
     var waits: [ObjectIdentifier: DescriptorWait] = [:]
     /// Received by somebody who waited for a value.
     var descriptors: [Int32] = []
+    /// How often somebody has received what another waits for.
+    var keeps: UInt64 = 0
   }
 
   /// So long a blocking wait goes on after a close, in milliseconds.
@@ -119,9 +121,10 @@ final class ConnectionEnd: Sendable {
     try Task.checkCancellation()
     while true {
       let socket = try socket()
+      let seen = state.withLock(\.keeps)
       if let result = try spin({ try attempt(self, socket) }) { return result }
       if let deadline, mproc_now_ns() >= deadline { return .timedOut }
-      try await wait(socket, forOutput: false, deadline: deadline)
+      try await wait(socket, forOutput: false, deadline: deadline, seen: seen)
     }
   }
 
@@ -152,15 +155,17 @@ final class ConnectionEnd: Sendable {
   }
 
   private func wait(
-    _ socket: SharedDescriptor, forOutput: Bool, deadline: UInt64?
+    _ socket: SharedDescriptor, forOutput: Bool, deadline: UInt64?, seen: UInt64? = nil
   ) async throws {
     let wait = DescriptorWait()
-    let isOpen = state.withLock { state in
+    let (isOpen, isThere) = state.withLock { state in
       state.waits[ObjectIdentifier(wait)] = wait
-      return state.socket != nil
+      return (state.socket != nil, seen.map { $0 != state.keeps } ?? false)
     }
     defer { state.withLock { _ = $0.waits.removeValue(forKey: ObjectIdentifier(wait)) } }
     guard isOpen else { throw ProcessError.closed }
+    // Kept by another since the last attempt, before anybody could wake this wait.
+    if isThere { return }
     try await wait.wait(socket.rawValue, forOutput: forOutput, deadline: deadline)
   }
 
@@ -173,7 +178,11 @@ final class ConnectionEnd: Sendable {
 
   /// Somebody may wait for what another has received.
   func wakeAll() {
-    for wait in state.withLock({ Array($0.waits.values) }) { wait.finish() }
+    let waits = state.withLock { state in
+      state.keeps &+= 1
+      return Array(state.waits.values)
+    }
+    for wait in waits { wait.finish() }
   }
 
   func takeDescriptor() -> Int32? {

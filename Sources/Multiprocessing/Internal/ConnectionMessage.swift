@@ -182,19 +182,14 @@ extension IncomingMessage {
     guard let byteCount = Int(exactly: header.byteCount),
       let memoryByteCount = Int(exactly: header.memoryByteCount)
     else { throw ProcessError.damagedOutcome }
-    var base: UnsafeMutableRawPointer?
-    var mappedCount = 0
-    try check(
-      unsafe mproc_map_shared(file, max(byteCount, memoryByteCount), &base, &mappedCount),
-      "mapping a message of \(byteCount) bytes")
-    defer {
-      if let base = unsafe base, let word = unsafe MessageMemory.word(base, memoryByteCount) {
-        unsafe mproc_store_seq(word, 1)
-      }
-      _ = unsafe mproc_unmap(base, mappedCount)
+    let arrived = ArrivedMemory(
+      descriptor: file, byteCount: byteCount, memoryByteCount: memoryByteCount)
+    let decodeBytes = { (bytes: UnsafeRawBufferPointer) throws -> Value in
+      var reader = unsafe ByteReader(bytes)
+      return try decode(&reader, transfer)
     }
-    var reader = unsafe ByteReader(UnsafeRawBufferPointer(start: base, count: byteCount))
-    return try decode(&reader, transfer)
+    return unsafe DirectSlot.isReadOnce(Value.self) && mproc_memfd_is_sealed(file)
+      ? try arrived.withMapped(decodeBytes) : try arrived.withCopy(decodeBytes)
   }
 }
 

@@ -79,8 +79,9 @@ final class MessageMemory: @unchecked Sendable {
 
 /// What one end of a connection has sent messages in.
 final class MessageMemories: Sendable {
-  /// So much is kept, in bytes.
+  /// So much is kept, in bytes, and so many: each is an open descriptor.
   static let limit = 64 << 20
+  static let mostKept = 4
 
   private let kept = Mutex<[MessageMemory]>([])
 
@@ -98,7 +99,7 @@ final class MessageMemories: Sendable {
       var (count, total) = (0, 0)
       for memory in kept.reversed() {
         total += memory.room
-        if total > Self.limit { break }
+        if total > Self.limit || count == Self.mostKept { break }
         count += 1
       }
       let old = kept.dropLast(count)

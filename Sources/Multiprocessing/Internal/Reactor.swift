@@ -243,9 +243,10 @@ final class Reactor: Sendable {
 extension Duration {
   /// Whole nanoseconds, from 0 to half of what fits: a longer wait is as good as for ever.
   var nanoseconds: UInt64 {
+    guard self > .zero else { return 0 }
+    // Before it is taken apart: there are durations of more seconds than an Int64 can count.
+    guard self < .seconds(Int64.max / 2_000_000_000) else { return UInt64(Int64.max / 2) }
     let (seconds, attoseconds) = components
-    guard seconds >= 0, attoseconds >= 0 else { return 0 }
-    guard seconds < Int64.max / 2_000_000_000 else { return UInt64(Int64.max / 2) }
     return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
   }
 }

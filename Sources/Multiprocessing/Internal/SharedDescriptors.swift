@@ -25,6 +25,8 @@ final class SharedDescriptors: Sendable {
     var live: [UInt64: Weak] = [:]
     /// Sent by the application, for whatever names them; a worker keeps them until it is told to forget them.
     var attached: [UInt64: Attachment] = [:]
+    /// What the body of a `ChildProcess` was given, which was its to keep.
+    var taken: Set<UInt64> = []
     var waiters = 0
   }
 
@@ -76,16 +78,19 @@ final class SharedDescriptors: Sendable {
     // The body of a ChildProcess is called once: what it does not keep is free.
     let isForOneBody = mproc_current_role() == MPROC_ROLE_CHILD.rawValue
     while true {
+      var isToCome = false
       let found = state.withLock { state -> SharedDescriptor? in
         if isForOneBody, let found = state.attached.removeValue(forKey: number) {
+          state.taken.insert(number)
           return found.descriptor
         }
         if let found = state.live[number]?.descriptor { return found }
-        if waits { state.waiters += 1 }
+        isToCome = waits && !state.taken.contains(number)
+        if isToCome { state.waiters += 1 }
         return nil
       }
       if let found { return found }
-      guard waits else {
+      guard isToCome else {
         throw .notTransferable(
           TransferFailure(
             typeName: "a handle of a shared object", reason: "its object is not in this process",

@@ -51,7 +51,9 @@ final class SharedMapping: @unchecked Sendable {
         "shared memory of \(byteCount) bytes named \"\(name)\": ask for 1 or more")
     }
     let descriptor =
-      if let byteCount {
+      if name.utf8.contains(0) {
+        -EINVAL
+      } else if let byteCount {
         unsafe mproc_named_create(name, byteCount)
       } else {
         unsafe mproc_named_open(name)
@@ -66,7 +68,7 @@ final class SharedMapping: @unchecked Sendable {
   }
 
   static func unlink(_ name: String) throws(ProcessError) {
-    unsafe try check(name, mproc_named_unlink(name), "removing")
+    try check(name, name.utf8.contains(0) ? -EINVAL : unsafe mproc_named_unlink(name), "removing")
   }
 
   private static func check(
@@ -74,8 +76,8 @@ final class SharedMapping: @unchecked Sendable {
   ) throws(ProcessError) {
     if result == -EINVAL {
       throw .invalidConfiguration(
-        "shared memory named \"\(name)\": a name has 1 to 255 bytes and no slash, and is no other kind of"
-          + " file in /dev/shm")
+        "shared memory named \"\(name)\": a name has 1 to 255 bytes, none of them a slash or 0, and is"
+          + " no other kind of file in /dev/shm")
     }
     try Multiprocessing.check(result, "\(what) the shared memory named \"\(name)\"")
   }

@@ -11,12 +11,13 @@ public import SystemPackage
 /// connections. It arrives whole or, when its sender is killed, not at all. Either end can be part of an argument or
 /// a message; who has a copy of an end, in whatever process, sends and receives by it, each message once. The other
 /// side's `receive` returns nil when the last copy of this end is gone, by `close()`, by its last reference, or by
-/// the death of its process: so keep no copy of an end that was given away. `Connection<Int, Never>.pair()` is a
+/// the death of its process: so keep no copy of an end that was given away. A copy that a task of a pool was given is
+/// gone when the task has ended and the application has let go of it too. `Connection<Int, Never>.pair()` is a
 /// one-way connection.
 ///
 /// Messages of up to 64 KiB wait in the kernel, some 200 KB of them, then `send` waits for the receiver; a larger one
-/// is written into shared memory at once, and counts as a small one. An end keeps up to 64 MiB of such memory until it
-/// is closed, and uses it again once the receiver has read it. Cost: a system call for each `send` and each
+/// is written into shared memory at once, and counts as a small one. An end keeps up to 64 MiB of such memory (and up
+/// to four descriptors) until it is closed, and uses it again once the receiver has read it. Cost: a system call for each `send` and each
 /// `receive`, and a copy out of the kernel or out of shared memory; a receiver asks for 20 µs before it sleeps, so that
 /// an answer that comes at once (6 µs there and back on two CPUs of a virtual machine) wakes nobody.
 public final class Connection<Outgoing: Transferable, Incoming: Transferable>: Codable, Sendable {
@@ -47,7 +48,8 @@ public final class Connection<Outgoing: Transferable, Incoming: Transferable>: C
   /// Sends a message; waits for room. Blocks the calling thread: for the bodies of workers.
   ///
   /// - Throws: `.closed` when nobody can receive any more, or this end was closed; `.notTransferable` for a value that
-  ///   cannot be encoded; `.startFailed` when there is no memory.
+  ///   cannot be encoded; `.invalidConfiguration` for one with handles of more than 252 descriptors; `.startFailed` when
+  ///   there is no memory.
   public func send(_ message: Outgoing) throws {
     try end.send(encoded(message))
   }
@@ -141,8 +143,8 @@ public final class Connection<Outgoing: Transferable, Incoming: Transferable>: C
     try await end.send(OutgoingMessage(descriptor.rawValue))
   }
 
-  /// The next descriptor, close-on-exec, which is the caller's to close; nil: every sender is gone. Blocks the calling
-  /// thread.
+  /// The next descriptor, close-on-exec, which is the caller's to close; nil: every sender is gone. Messages that come
+  /// before it wait in this handle, not in copies of it. Blocks the calling thread.
   public func receiveDescriptor() throws -> FileDescriptor? {
     try descriptor(end.receive(nil, nextDescriptor))
   }

@@ -144,11 +144,13 @@ extension SharedAtomic where Value: FixedWidthInteger {
   public func min(_ operand: Value) -> Value { update { Swift.min($0, operand) } }
 
   private func update(_ change: (Value) -> Value) -> Value {
-    var value = load()
+    // The whole word is compared: its upper half may be what another process has written by mistake.
+    var old = unsafe mproc_load_seq(word)
     while true {
-      let (exchanged, original) = compareExchange(expected: value, desired: change(value))
-      if exchanged { return original }
-      value = original
+      let value = Self.value(of: old)
+      let found = unsafe mproc_compare_exchange_seq(word, old, Self.word(of: change(value)))
+      if found == old { return value }
+      old = found
     }
   }
 }

@@ -64,7 +64,7 @@ public final class SharedQueue<Element: Transferable>: Codable, Sendable {
     try await handle.sendSuspended(element, limit)
   }
 
-  /// false: full.
+  /// false: full. Does not wait, except for a process that is stopped in the middle of a call: half a second.
   public func trySend(_ element: Element) throws -> Bool { try handle.trySend(element) }
 
   /// No more is sent, by any process; what is there is still received, then `nil`.
@@ -94,7 +94,7 @@ public final class SharedQueue<Element: Transferable>: Codable, Sendable {
     try await handle.receiveSuspended(Element.self, limit)
   }
 
-  /// nil: empty now.
+  /// nil: empty now. Does not wait, except for a process that is stopped in the middle of a call: half a second.
   public func tryReceive() throws -> Element? { try handle.tryReceive(Element.self) }
 
   /// What is received until the end; those who iterate share it.

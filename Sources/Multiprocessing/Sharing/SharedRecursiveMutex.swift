@@ -47,7 +47,7 @@ public final class SharedRecursiveMutex: Codable, Sendable {
     if unsafe mproc_lock_is_mine(&words.pointee.lock),
       unsafe mproc_load_relaxed(&words.pointee.thread) == thread
     {
-      unsafe words.pointee.depth += 1
+      unsafe words.pointee.depth &+= 1
       return false
     }
     let result = unsafe SharedWait.blocking(nil) {
@@ -59,8 +59,10 @@ public final class SharedRecursiveMutex: Codable, Sendable {
   }
 
   private func release() {
-    unsafe words.pointee.depth -= 1
-    if unsafe words.pointee.depth > 0 { return }
+    // Whatever another process has written there, this one goes on.
+    let depth = unsafe words.pointee.depth
+    unsafe words.pointee.depth = depth &- 1
+    if depth > 1 { return }
     unsafe mproc_store_relaxed(&words.pointee.thread, 0)
     _ = unsafe mproc_lock_release(&words.pointee.lock)
   }

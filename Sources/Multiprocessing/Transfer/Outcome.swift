@@ -74,6 +74,9 @@ enum FailureCoding {
         }
         return try decodeThrown(type)
       }
+    } catch let error as ProcessError {
+      // An error with a handle of what is not here.
+      return error
     } catch {
       return ProcessError.damagedOutcome
     }

@@ -151,9 +151,9 @@ struct QueueHandle: Sendable {
 }
 
 extension mproc_patience {
-  /// An attempt, without waiting.
+  /// An attempt: `MPROC_QUEUE_ATTEMPT`, a deadline that has passed, which waits for the lock alone.
   fileprivate static var none: mproc_patience {
-    unsafe mproc_patience(deadline_ns: 0, cancelled: nil)
+    unsafe mproc_patience(deadline_ns: 1, cancelled: nil)
   }
 }
 

@@ -8,7 +8,7 @@ enum ByteCollection {
     _typeByName("20FoundationEssentials4DataV") ?? _typeByName("10Foundation4DataV")
 
   @inline(__always)
-  private static func isData<T>(_ type: T.Type) -> Bool {
+  static func isData<T>(_ type: T.Type) -> Bool {
     guard let data else { return false }
     return data == T.self
   }

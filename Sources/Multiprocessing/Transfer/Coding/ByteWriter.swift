@@ -110,12 +110,16 @@ struct ByteWriter: ~Copyable {
     let needed = count + byteCount
     let newCapacity = max(needed, capacity * 2, 256)
     if needed > memoryLimit, growInMemory(needed, newCapacity) { return }
-    precondition(memory == nil, "no shared memory: \(newCapacity) bytes")
-    let moved = unsafe isSpilled ? realloc(base, newCapacity) : malloc(newCapacity)
-    guard let moved = unsafe moved else { fatalError("out of memory: \(newCapacity) bytes") }
-    if !isSpilled { unsafe moved.copyMemory(from: base, byteCount: count) }
+    // Beyond the limit it must come here again.
+    let room = needed > memoryLimit ? newCapacity : min(newCapacity, memoryLimit)
+    let isOnHeap = isSpilled && memory == nil
+    let moved = unsafe isOnHeap ? realloc(base, room) : malloc(room)
+    guard let moved = unsafe moved else { fatalError("out of memory: \(room) bytes") }
+    if !isOnHeap { unsafe moved.copyMemory(from: base, byteCount: count) }
+    memory?.release()
+    memory = nil
     unsafe base = moved
-    capacity = newCapacity
+    capacity = room
     isSpilled = true
   }
 

@@ -176,7 +176,7 @@ extension DecodingState {
         return value
       }
     } else if try slots.tag(at: slot.start, limit: slot.end) == .bytes {
-      let content = slots.content(of: slot)
+      let content = try slots.content(of: slot)
       guard DirectSlot.travelsAsBytes(type), content.count == MemoryLayout<T>.size else {
         throw mismatch(type, slot, parent: parent, key: key)
       }

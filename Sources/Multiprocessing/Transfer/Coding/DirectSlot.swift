@@ -65,6 +65,17 @@ enum DirectSlot {
     writer.appendValue(count)
   }
 
+  /// Arrays of which each element is read once, and is a value whatever it is: they can be read from memory into which
+  /// somebody writes meanwhile.
+  private static let arraysReadOnce: [Any.Type] = [
+    [UInt8].self, [UInt16].self, [UInt32].self, [UInt64].self, [UInt].self, [Float].self,
+    [Int8].self, [Int16].self, [Int32].self, [Int64].self, [Int].self, [Double].self,
+  ]
+
+  static func isReadOnce<T>(_ type: T.Type) -> Bool {
+    arraysReadOnce.contains { $0 == T.self } || ByteCollection.isData(T.self)
+  }
+
   /// Reads what `append(arrayOf:)` wrote; nil when the slot holds something else.
   static func array<Element>(
     of type: Element.Type, in slots: SlotBytes, at slot: SlotRange

@@ -65,10 +65,13 @@ struct SlotBytes {
     return SlotRange(start: offset, end: end + 1)
   }
 
-  /// The content of a slot that has a byte count.
+  /// The content of a slot that has a byte count. Its tag was read after the slot was found: somebody may have
+  /// written another one meanwhile, which has none.
   @inline(__always)
-  func content(of slot: SlotRange) -> Range<Int> {
-    slot.start + SlotLayout.header..<slot.end
+  func content(of slot: SlotRange) throws -> Range<Int> {
+    let start = slot.start + SlotLayout.header
+    guard start <= slot.end else { throw Self.malformed("the bytes changed while they were read") }
+    return start..<slot.end
   }
 
   /// The count word of a container and where its entries or elements lie. There are at most as many
