@@ -184,7 +184,7 @@ extension IncomingMessage {
     else { throw ProcessError.damagedOutcome }
     let arrived = ArrivedMemory(
       descriptor: file, byteCount: byteCount, memoryByteCount: memoryByteCount)
-    let decodeBytes = { (bytes: UnsafeRawBufferPointer) throws -> Value in
+    func decodeBytes(_ bytes: UnsafeRawBufferPointer) throws -> Value {
       var reader = unsafe ByteReader(bytes)
       return try decode(&reader, transfer)
     }
